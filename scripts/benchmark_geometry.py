@@ -1,0 +1,169 @@
+"""Geometry alone: true masks and landmarks projected from a rendered series' geometry files.
+
+    BSA_VISION_DATA=... .venv/bin/python scripts/benchmark_geometry.py [--noise PX] [--series DIR]
+
+Per photo: placement error of every cell that is truly visible and that the chart placed (mm at the
+cell's depth). Per visit: counted BSA (`personal`) against truth. Then the re-epithelialisation rates.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from trimesh import Trimesh
+from trimesh.ray.ray_pyembree import RayMeshIntersector
+
+from bsa_vision.app.series import read_series
+from bsa_vision.chart.anny_model import BodyModel
+from bsa_vision.chart.body import solve_body
+from bsa_vision.chart.cells import load_cells
+from bsa_vision.chart.fuse import fuse
+from bsa_vision.chart.gather import gather, see_cells
+from bsa_vision.chart.landmarks import LANDMARKS
+from bsa_vision.chart.register import register
+from bsa_vision.chart.regions import chart_facts
+from bsa_vision.core.errors import Refused
+from bsa_vision.measures.records import VisitEvidence
+from bsa_vision.measures.series import measure_series
+from bsa_vision.measures.settings import MeasureSettings
+from bsa_vision.photo.decode import read_photo
+from bsa_vision.pipeline import REPLICATES
+
+
+def truly_visible(points, normals, geometry, size, model, slack=0.006):
+    """Pixels of points (N, 3) and which of them the camera truly sees."""
+    r, t, k = geometry["R"], geometry["t"], geometry["K"]
+    seen = points @ r.T + t
+    pixels = seen @ k.T
+    pixels = pixels[:, :2] / pixels[:, 2:]
+    inside = ((pixels >= 0) & (pixels <= np.array(size) - 1)).all(axis=1) & (seen[:, 2] > 0.05)
+    centre = -r.T @ t
+    rays = points - centre
+    distance = np.linalg.norm(rays, axis=1)
+    inside &= (normals * rays).sum(axis=1) < -0.15 * distance * np.linalg.norm(normals, axis=1)
+    mesh = Trimesh(geometry["vertices"].astype(float), model.faces, process=False, validate=False)
+    chosen = np.flatnonzero(inside)
+    hits, index, _ = RayMeshIntersector(mesh).intersects_location(
+        np.broadcast_to(centre, (len(chosen), 3)),
+        rays[chosen] / distance[chosen, None],
+        multiple_hits=False,
+    )
+    nearest = np.full(len(chosen), np.inf)
+    nearest[index] = np.linalg.norm(hits - centre, axis=1)
+    visible = np.zeros(len(points), bool)
+    visible[chosen] = np.isfinite(nearest) & (nearest > distance[chosen] - slack)
+    return pixels, visible, 1000 * seen[:, 2] / k[0, 0]
+
+
+def surface(vertices, faces, face, barycentric):
+    corners = vertices[faces[face]]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return np.einsum("nk,nkc->nc", barycentric, corners), normals
+
+
+def landmarks_of(geometry, size, model, noise, rng):
+    face = np.array([mark.face for mark in LANDMARKS.values()])
+    barycentric = np.array([mark.barycentric for mark in LANDMARKS.values()])
+    points, normals = surface(geometry["vertices"].astype(float), model.faces, face, barycentric)
+    pixels, visible, _ = truly_visible(points, normals, geometry, size, model)
+    pixels = pixels + rng.normal(0, noise, pixels.shape)
+    return {
+        name: tuple(pixels[i]) for i, name in enumerate(LANDMARKS) if visible[i]
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--noise", type=float, default=0.0)
+    parser.add_argument("--series", type=Path)
+    parser.add_argument("--quiet", action="store_true")
+    args = parser.parse_args()
+    folder = args.series or Path(os.environ["BSA_VISION_DATA"]) / "phantom_series"
+    series = read_series(folder)
+    truth = json.loads((folder / "truth" / "truth.json").read_text())
+    model, cells, body = BodyModel.load(), load_cells(), solve_body(series.patient)
+    rng = np.random.default_rng(1)
+    errors, visits, seconds, covered = [], [], [], []
+    for visit, true_visit in zip(series.visits, truth["visits"], strict=True):
+        photos = []
+        for entry in visit.photos:
+            stem = str(Path(entry.name).with_suffix(""))
+            geometry = np.load(folder / "truth" / f"{stem}.geometry.npz")
+            mask = cv2.imread(str(folder / "truth" / f"{stem}.mask.png"), cv2.IMREAD_UNCHANGED)
+            size = (mask.shape[1], mask.shape[0])
+            photo = read_photo(entry.path, max_side=256)
+            points = landmarks_of(geometry, size, model, args.noise, rng)
+            facts = next(p for p in true_visit["photos"] if p["file"] == entry.name)
+            scale = facts["calibration"]["mm_per_px"]
+            started = time.perf_counter()
+            placement = register(
+                body.rest, points, size, entry.view, photo.focal_px, scale
+            )
+            placed = time.perf_counter() - started
+            if isinstance(placement, Refused):
+                print(visit.day, entry.view, placement)
+                continue
+            seen = see_cells(placement, cells, REPLICATES, np.random.default_rng(0))
+            evidence = gather(seen, mask, None, size)
+            seconds.append((placed, time.perf_counter() - started - placed))
+            if isinstance(evidence, Refused):
+                print(visit.day, entry.view, evidence)
+                continue
+            photos.append(evidence)
+            at, normals = surface(
+                geometry["vertices"].astype(float), model.faces, cells.face, cells.centre
+            )
+            pixels, visible, mm = truly_visible(at, normals, geometry, size, model)
+            both = visible[seen.cells]
+            offset = seen.samples[both, 0] - pixels[seen.cells[both]]
+            error = np.linalg.norm(offset, axis=1) * mm[seen.cells[both]]
+            errors.append(error)
+            sure = np.median(seen.sd_mm[both])
+            covered.append(both.sum() / max(visible.sum(), 1))
+            if not args.quiet:
+                print(
+                    f"D{visit.day:02d} {entry.view:16s} {len(points):3d} landmarks  median "
+                    f"{np.median(error):5.1f}  95% {np.percentile(error, 95):6.1f}  expected sd "
+                    f"{sure:5.1f} mm  rms {placement.landmark_rms_px:5.1f} px  "
+                    f"seen {both.sum() / visible.sum():.0%} {','.join(placement.distrusted)}"
+                )
+        fused = fuse(photos, len(cells), REPLICATES)
+        visits.append(VisitEvidence(visit.day, fused, 0.0, fused.replicates))
+    for weighting in ("personal", "lund-browder"):
+        measures = measure_series(visits, chart_facts(body, weighting), MeasureSettings())
+        report(measures, truth, weighting)
+    every = np.concatenate(errors)
+    print(
+        f"placement error: median {np.median(every):.1f} mm, 95 % {np.percentile(every, 95):.1f} mm"
+        f"; of truly visible cells placed {np.mean(covered):.1%}"
+    )
+    print(f"seconds per photo: register {np.mean(seconds, 0)[0]:.2f}, see+gather {np.mean(seconds, 0)[1]:.2f}")
+
+
+def report(measures, truth, weighting) -> None:
+    off = []
+    print(weighting)
+    for measured, true in zip(measures.visits, truth["visits"], strict=True):
+        counted = measured.estimates["counted_bsa"]
+        wanted = true["counted_bsa"]
+        off.append(abs(counted.percent - wanted))
+        print(
+            f"  D{measured.day:02d} counted {counted.percent:6.2f} ({counted.low:.2f} to "
+            f"{counted.high:.2f}) truth {wanted:6.2f}; filled {measured.filled_percent:.1f}"
+        )
+    print(f"  mean absolute error {np.mean(off):.2f}, worst {np.max(off):.2f}")
+    for true in truth["visits"]:
+        if true["day"] in measures.rates:
+            rate = measures.rates[true["day"]]
+            print(
+                f"  R{true['day']} {rate.estimate.percent:.1f} truth "
+                f"{100 * true['reepithelialisation_rate']:.1f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

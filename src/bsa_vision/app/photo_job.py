@@ -1,0 +1,159 @@
+"""One photo of a series as a job: files in, evidence and pictures out; runs in any process."""
+
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bsa_vision.app.series import PhotoEntry
+from bsa_vision.chart.body import Body, solve_body
+from bsa_vision.chart.landmarks import parse_landmark_file
+from bsa_vision.chart.patient import Patient
+from bsa_vision.core.errors import InputError, Refused
+from bsa_vision.core.labels import N_LABELS
+from bsa_vision.photo.decode import read_photo
+from bsa_vision.photo.records import Photo
+from bsa_vision.pipeline import DECODE_SIDE, PhotoRequest, PhotoResult, assess_photo
+from bsa_vision.report.thumbnails import thumbnail
+from bsa_vision.segmentation.api import Segmenter
+from bsa_vision.segmentation.predict import load_segmenter
+
+
+@dataclass(frozen=True)
+class PhotoJob:
+    """What a worker needs to know.
+
+    Attributes
+    ----------
+    entry, day, patient : the photo as listed, its visit and whose it is.
+    masks : ``"auto"``, ``"given"`` or ``"model"``.
+    model : folder or name of the model, or None when no network is to run.
+    mask_out : where the mask of the full-size photo is written.
+    """
+
+    entry: PhotoEntry
+    day: int
+    patient: Patient
+    masks: str
+    model: str | None
+    mask_out: Path
+
+
+@dataclass(frozen=True)
+class PhotoDone:
+    """A job's outcome, small enough to travel between processes.
+
+    Attributes
+    ----------
+    result : without pictures.
+    thumbnail : bytes of the picture with mask outlines, or None.
+    """
+
+    job: PhotoJob
+    result: PhotoResult
+    thumbnail: bytes | None
+
+
+def run_photo(job: PhotoJob) -> PhotoDone:
+    """Assess one photo and write its mask. Never raises for what is wrong with the photo."""
+    try:
+        return _assessed(job)
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, cv2.error) as error:
+        # A fault of ours must not lose the other photos of the night; it is named in the results.
+        refused = Refused(
+            "photo_failed",
+            f"{job.entry.name}: an error in the software: {type(error).__name__}: {error}.",
+            "Report this with the photo's name; the other photos are scored.",
+        )
+        return PhotoDone(job, PhotoResult(None, refused=refused), None)
+
+
+def _assessed(job: PhotoJob) -> PhotoDone:
+    photo = read_photo(job.entry.path, DECODE_SIDE)
+    if isinstance(photo, Refused):
+        return PhotoDone(job, PhotoResult(None, refused=photo), None)
+    request = PhotoRequest(job.entry.view, _landmarks(job.entry), _given_mask(job, photo))
+    segmenter = None if job.model is None else _segmenter(job.model)
+    result = assess_photo(photo, request, _body(job.patient), segmenter)
+    picture = None
+    if result.labels is not None and result.work is not None:
+        _write_mask(job.mask_out, result.labels, photo.full_size)
+        picture = thumbnail(result.work, _at_size(result.labels, result.work.shape[:2]))
+    # Pictures and probabilities stay here; the record of the photo keeps one pixel.
+    slim = replace(photo, pixels=photo.pixels[:1, :1])
+    calibration = result.calibration and replace(
+        result.calibration, photo=slim, pixels=photo.pixels[:1, :1]
+    )
+    small = replace(result, photo=slim, calibration=calibration, work=None, labels=None)
+    return PhotoDone(job, small, picture)
+
+
+@lru_cache(maxsize=1)
+def _segmenter(model: str) -> Segmenter:
+    # One thread per process: the same bytes whatever the number of workers.
+    return load_segmenter(model, threads=1)
+
+
+@lru_cache(maxsize=4)
+def _body(patient: Patient) -> Body:
+    body = solve_body(patient)
+    if isinstance(body, Refused):  # checked before any job was made
+        raise InputError(body.reason, body.remedy)
+    return body
+
+
+def _landmarks(entry: PhotoEntry) -> dict[str, tuple[float, float]] | Refused:
+    if entry.landmarks is None:
+        return Refused(
+            "landmarks_missing",
+            f"{entry.name}: needed landmarks to place the photo on the body, got none.",
+            "Mark at least 4 landmarks on this photo; its mask is kept.",
+        )
+    return parse_landmark_file(entry.landmarks)
+
+
+def _given_mask(job: PhotoJob, photo: Photo) -> NDArray[np.uint8] | Refused | None:
+    """The drawn mask, why it cannot be used, or None when the network is to find one."""
+    path = job.entry.mask
+    if job.masks == "model" or (path is None and job.masks == "auto"):
+        return None
+    remedy = "Draw the mask again for this photo, or remove it from series.json."
+    if path is None or not path.is_file():
+        return Refused(
+            "mask_missing", f"{job.entry.name}: needed a drawn mask, got none.", remedy
+        )
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    wanted = (photo.full_size[1], photo.full_size[0])
+    if mask is None or mask.dtype != np.uint8 or mask.shape != wanted:
+        got = "an unreadable file" if mask is None else f"{mask.dtype} {mask.shape}"
+        return Refused(
+            "mask_malformed",
+            f"{path.name}: needed a uint8 mask of {wanted} like the photo, got {got}.",
+            remedy,
+        )
+    if int(mask.max()) >= N_LABELS:
+        return Refused(
+            "mask_malformed",
+            f"{path.name}: needed codes 0 to {N_LABELS - 1}, got {int(mask.max())}.",
+            remedy,
+        )
+    return np.asarray(mask, np.uint8)
+
+
+def _at_size(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    resized = cv2.resize(labels, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, np.uint8)
+
+
+def _write_mask(path: Path, labels: NDArray[np.uint8], full_size: tuple[int, int]) -> None:
+    """The mask as PNG at full size, whole or not at all."""
+    full = _at_size(labels, (full_size[1], full_size[0]))
+    _, data = cv2.imencode(".png", full, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    partial.write_bytes(data.tobytes())
+    partial.replace(path)

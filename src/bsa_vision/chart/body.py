@@ -1,0 +1,273 @@
+"""The patient's body: Anny solved for sex, age, height and weight.
+
+Two scalars are solved: Anny's height parameter and a fatness that drives, in this order, Anny's weight
+axis and then local changes of fat and girth (the weight axis alone stops near a BMI of 23 in adults).
+Mass is the volume at 980 kg/m3, height the vertical extent of the body at rest, both as
+``anny.Anthropometry`` defines them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from bsa_vision.chart.anny_model import BodyModel, RestBody
+from bsa_vision.chart.cells import load_cells
+from bsa_vision.chart.patient import Patient, Sex, patient_problem
+from bsa_vision.core.errors import Refused
+from bsa_vision.core.frames import FloatArray, frozen
+
+DENSITY_KG_M3 = 980.0
+HEIGHT_TOLERANCE_CM = 0.05
+MASS_TOLERANCE_KG = 0.05
+
+#: Years -> Anny's age axis: the mapping that Anny's authors calibrated on WHO growth data
+#: (``SimpleShapeDistribution``), anchors of Anny's ``data/shape_calibration``.
+_YEARS = (0.0, 1.0, 4.0, 11.0, 16.0, 18.0, 64.0, 110.0)
+_AGE_AXIS = (0.0, 0.05, 0.215, 0.415, 0.67, 0.77, 0.83, 1.0)
+
+#: Height of the body on which one unit of a local change was judged, metres; Anny's local changes
+#: are displacements in metres, so a smaller body takes proportionally less of them.
+_JUDGED_AT_M = 1.7
+#: Fatness at which the local changes set in, before the weight axis (-0.5..0.5) is used up.
+_LOCAL_ONSET = 0.2
+FATNESS_RANGE = (-3.0, 4.5)
+
+#: Growth of each local change per unit of fatness, (female, male); ``*`` stands for l and r.
+_FATTER: dict[str, tuple[float, float]] = {
+    "torso-scale-horiz-incr": (0.35, 0.35),
+    "torso-scale-depth-incr": (0.40, 0.45),
+    "hip-scale-horiz-incr": (0.50, 0.35),
+    "hip-scale-depth-incr": (0.50, 0.45),
+    "stomach-pregnant-incr": (0.40, 0.60),
+    "measure-waist-circ-incr": (0.55, 0.60),
+    "measure-hips-circ-incr": (0.60, 0.45),
+    "measure-bust-circ-incr": (0.25, 0.25),
+    "measure-underbust-circ-incr": (0.35, 0.35),
+    "buttocks-volume-incr": (0.40, 0.30),
+    "*-upperleg-fat-incr": (0.90, 0.70),
+    "*-lowerleg-fat-incr": (0.70, 0.60),
+    "*-upperarm-fat-incr": (0.90, 0.70),
+    "*-lowerarm-fat-incr": (0.40, 0.40),
+    "measure-thigh-circ-incr": (0.30, 0.30),
+    "measure-knee-circ-incr": (0.45, 0.35),
+    "measure-calf-circ-incr": (0.25, 0.25),
+    "measure-ankle-circ-incr": (0.25, 0.20),
+    "measure-upperarm-circ-incr": (0.30, 0.30),
+    "measure-wrist-circ-incr": (0.20, 0.20),
+    "measure-neck-circ-incr": (0.50, 0.60),
+    "neck-double-incr": (0.50, 0.60),
+    "neck-back-scale-depth-incr": (0.40, 0.50),
+    "head-fat-incr": (0.50, 0.60),
+}
+#: The same per unit of leanness; taken with a negative sign.
+_THINNER: dict[str, tuple[float, float]] = {
+    "torso-scale-horiz-incr": (0.45, 0.45),
+    "torso-scale-depth-incr": (0.55, 0.60),
+    "hip-scale-horiz-incr": (0.45, 0.45),
+    "hip-scale-depth-incr": (0.50, 0.50),
+    "measure-waist-circ-incr": (0.40, 0.40),
+    "measure-hips-circ-incr": (0.70, 0.70),
+    "measure-bust-circ-incr": (0.35, 0.35),
+    "measure-underbust-circ-incr": (0.35, 0.35),
+    "buttocks-volume-incr": (0.70, 0.70),
+    "*-upperleg-fat-incr": (0.90, 0.90),
+    "*-lowerleg-fat-incr": (0.80, 0.80),
+    "*-upperarm-fat-incr": (0.90, 0.90),
+    "*-lowerarm-fat-incr": (0.70, 0.70),
+    "*-upperarm-scale-horiz-incr": (0.40, 0.40),
+    "*-upperarm-scale-depth-incr": (0.40, 0.40),
+    "*-lowerarm-scale-horiz-incr": (0.40, 0.40),
+    "*-lowerarm-scale-depth-incr": (0.40, 0.40),
+    "*-upperleg-scale-horiz-incr": (0.30, 0.30),
+    "*-upperleg-scale-depth-incr": (0.40, 0.40),
+    "*-lowerleg-scale-horiz-incr": (0.20, 0.20),
+    "*-lowerleg-scale-depth-incr": (0.20, 0.20),
+    "measure-thigh-circ-incr": (0.70, 0.70),
+    "measure-knee-circ-incr": (0.40, 0.40),
+    "measure-calf-circ-incr": (0.50, 0.50),
+    "measure-ankle-circ-incr": (0.20, 0.20),
+    "measure-upperarm-circ-incr": (0.50, 0.50),
+    "measure-wrist-circ-incr": (0.40, 0.40),
+    "measure-neck-circ-incr": (0.50, 0.50),
+    "head-fat-incr": (0.80, 0.80),
+}
+
+
+@dataclass(frozen=True)
+class Body:
+    """A patient's body at rest and the areas of its chart cells.
+
+    Attributes
+    ----------
+    patient : whom it stands for.
+    phenotype, local_changes : shape parameters; ``BodyModel.rest`` of them is `rest`.
+    rest : vertices and joint centres, metres.
+    cell_areas_cm2 : (n_cells,) area of each chart cell.
+    height_cm, mass_kg : of this body, as `patient` within the solver's tolerance.
+    """
+
+    patient: Patient
+    phenotype: Mapping[str, float]
+    local_changes: Mapping[str, float]
+    rest: RestBody
+    cell_areas_cm2: FloatArray
+    height_cm: float
+    mass_kg: float
+
+    @property
+    def skin_area_cm2(self) -> float:
+        """Area of the whole skin surface (eye and mouth cavities excluded)."""
+        return float(self.cell_areas_cm2.sum())
+
+
+def body_height_cm(vertices: FloatArray) -> float:
+    """Vertical extent of a body at rest, vertices (13718, 3) in metres."""
+    return float(np.ptp(vertices[:, 2])) * 100
+
+
+def body_mass_kg(vertices: FloatArray) -> float:
+    """Volume enclosed by the faces (divergence theorem) at 980 kg/m3."""
+    corners = vertices[BodyModel.load().faces]
+    cross = np.cross(corners[:, 0], corners[:, 1])
+    return abs(float(np.einsum("fc,fc->", cross, corners[:, 2]))) / 6 * DENSITY_KG_M3
+
+
+def age_axis(age_years: float) -> float:
+    """Anny's age parameter for an age in years."""
+    return float(np.interp(age_years, _YEARS, _AGE_AXIS))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A body tried by the solver."""
+
+    stature: float
+    fatness: float
+    rest: RestBody
+    height_cm: float
+    mass_kg: float
+
+
+def solve_body(patient: Patient) -> Body | Refused:
+    """The body of a patient, within 0.05 cm and 0.05 kg; deterministic.
+
+    Returns
+    -------
+    Refused when a value is out of range or no body has this sex, age, height and weight together;
+    the reason names the heights, or the weights at this height, that are possible.
+    """
+    problem = patient_problem(patient)
+    if problem is not None:
+        return problem
+    short, tall = _tried(patient, 0.0, 0.0), _tried(patient, 1.0, 0.0)
+    if not short.height_cm <= patient.height_cm <= tall.height_cm:
+        return Refused(
+            "body_height",
+            f"A {patient.sex} body of {patient.age_years:g} years needs a height of "
+            f"{short.height_cm:.0f} to {tall.height_cm:.0f} cm, got {patient.height_cm:g} cm.",
+            "Check the age and the height.",
+        )
+    found = _solved(patient, tall.height_cm - short.height_cm, short.height_cm)
+    if isinstance(found, Refused):
+        return found
+    phenotype, local_changes = _parameters(patient, found.stature, found.fatness)
+    return Body(
+        patient=patient,
+        phenotype=MappingProxyType(phenotype),
+        local_changes=MappingProxyType(local_changes),
+        rest=found.rest,
+        cell_areas_cm2=frozen(load_cells().areas_cm2(found.rest.vertices), np.float64),
+        height_cm=found.height_cm,
+        mass_kg=found.mass_kg,
+    )
+
+
+def _parameters(
+    patient: Patient, stature: float, fatness: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Phenotype and local changes of a stature (Anny's height axis) and a fatness."""
+    phenotype = {
+        "gender": 1.0 if patient.sex == "female" else 0.0,
+        "age": age_axis(patient.age_years),
+        "height": stature,
+        "weight": min(max(0.5 + fatness, 0.0), 1.0),
+        "muscle": 0.5 + 0.25 * min(max(fatness, -1.0), 0.0),
+        "proportions": 0.5,
+    }
+    excess = abs(fatness) - _LOCAL_ONSET
+    if excess <= 0:
+        return phenotype, {}
+    amounts, sign = (_FATTER, 1.0) if fatness > 0 else (_THINNER, -1.0)
+    scale = sign * excess * patient.height_cm / (100 * _JUDGED_AT_M)
+    return phenotype, _by_side(amounts, patient.sex, scale)
+
+
+def _by_side(
+    amounts: Mapping[str, tuple[float, float]], sex: Sex, scale: float
+) -> dict[str, float]:
+    """Local changes of one sex times `scale`, ``*`` written out for both sides."""
+    column = 0 if sex == "female" else 1
+    return {
+        name.replace("*", side, 1): pair[column] * scale
+        for name, pair in amounts.items()
+        for side in ("l", "r")
+    }
+
+
+def _tried(patient: Patient, stature: float, fatness: float) -> _Trial:
+    """The body of a stature and fatness, measured."""
+    rest = BodyModel.load().rest(*_parameters(patient, stature, fatness))
+    return _Trial(
+        stature, fatness, rest, body_height_cm(rest.vertices), body_mass_kg(rest.vertices)
+    )
+
+
+def _solved(patient: Patient, cm_per_stature: float, shortest_cm: float) -> _Trial | Refused:
+    """Root of mass over fatness by bracketing and Illinois steps, stature corrected on the way.
+
+    Height is linear in the stature parameter and almost untouched by fatness, so that one correction
+    per step keeps it.
+    """
+    low, high = FATNESS_RANGE
+    below: tuple[float, float] | None = None  # fatness and missing mass (negative)
+    above: tuple[float, float] | None = None
+    stature = (patient.height_cm - shortest_cm) / cm_per_stature
+    fatness, step = 0.0, 0.5
+    last_sign = 0
+    for _ in range(60):
+        trial = _tried(patient, stature, fatness)
+        off_cm, off_kg = trial.height_cm - patient.height_cm, trial.mass_kg - patient.weight_kg
+        if abs(off_cm) < HEIGHT_TOLERANCE_CM and abs(off_kg) < MASS_TOLERANCE_KG:
+            return trial
+        stature = min(max(stature - off_cm / cm_per_stature, 0.0), 1.0)
+        sign = 1 if off_kg > 0 else -1
+        if sign > 0:
+            above = (fatness, off_kg)
+            if below is not None and last_sign == sign:
+                below = (below[0], below[1] / 2)
+        else:
+            below = (fatness, off_kg)
+            if above is not None and last_sign == sign:
+                above = (above[0], above[1] / 2)
+        last_sign = sign
+        if below is not None and above is not None:
+            fatness = (below[0] * above[1] - above[0] * below[1]) / (above[1] - below[1])
+        elif fatness in (low, high):
+            break
+        else:
+            fatness = min(max(fatness - sign * step, low), high)
+            step *= 2
+    return _no_such_weight(patient, stature)
+
+
+def _no_such_weight(patient: Patient, stature: float) -> Refused:
+    """Which weights are possible at this height."""
+    lightest, heaviest = (_tried(patient, stature, f).mass_kg for f in FATNESS_RANGE)
+    return Refused(
+        "body_weight",
+        f"A {patient.sex} body of {patient.age_years:g} years and {patient.height_cm:g} cm needs a "
+        f"weight of {lightest:.0f} to {heaviest:.0f} kg, got {patient.weight_kg:g} kg.",
+        "Check the height and the weight.",
+    )

@@ -1,0 +1,243 @@
+"""Gathering: each body cell that a photo shows samples the classes under its footprint."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from trimesh import Trimesh
+from trimesh.ray.ray_pyembree import RayMeshIntersector
+
+from bsa_vision.chart.cells import Cells
+from bsa_vision.chart.pose_fit import SurfacePoints
+from bsa_vision.chart.register import Placement
+from bsa_vision.core.errors import Refused
+from bsa_vision.core.frames import FloatArray
+from bsa_vision.core.labels import N_LABELS, SKIN_STATES, Label
+
+#: Skin seen flatter than this (cosine of 78 degrees) is left to another photo.
+MIN_COSINE = 0.2
+#: Cells whose place in the photo is less sure than this are left out (mm, one standard deviation).
+MAX_PLACEMENT_SD_MM = 45.0
+#: A photo whose median cell is less sure than this is not placed at all.
+MAX_MEDIAN_SD_MM = 35.0
+_OCCLUSION_SLACK_M = 0.004
+_ANCHORS = 700
+
+FloatMap = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PhotoEvidence:
+    """What one photo says about the cells it shows.
+
+    Attributes
+    ----------
+    cells : (M,) indices of the cells seen.
+    states : (M, 5) shares of `SKIN_STATES` under the footprint; rows sum to the skin share.
+    hidden : (M,) share of the footprint that is not assessable.
+    weight : (M,) trust: viewing angle, resolution, sureness of place, photo quality.
+    replicates : (R, M, 5) `states` under perturbed placements.
+    expected_error_mm : median standard deviation of a cell's place.
+    """
+
+    cells: NDArray[np.intp]
+    states: FloatMap
+    hidden: FloatMap
+    weight: FloatMap
+    replicates: FloatMap
+    expected_error_mm: float
+
+
+@dataclass(frozen=True)
+class SeenCells:
+    """Cells that face the camera unoccluded.
+
+    Attributes
+    ----------
+    cells : (M,) indices.
+    samples : (M, 4, 2) pixels of the full-size photo: centre and three inner points.
+    cosine : (M,) of the angle between skin normal and view.
+    mm_per_px : (M,) at the cell's depth.
+    sd_mm : (M,) standard deviation of the cell's place.
+    shifts : (R, M, 2) pixel displacements of perturbed placements.
+    """
+
+    cells: NDArray[np.intp]
+    samples: FloatArray
+    cosine: FloatArray
+    mm_per_px: FloatArray
+    sd_mm: FloatArray
+    shifts: FloatArray
+
+
+def see_cells(
+    placement: Placement, cells: Cells, replicates: int, rng: np.random.Generator
+) -> SeenCells:
+    """Find the cells a placed photo shows, where, and how surely."""
+    model = placement.solver.model
+    camera = placement.camera
+    corners = placement.vertices[model.faces[cells.face]]
+    centres = np.einsum("nk,nkc->nc", cells.centre, corners)
+    candidates, cosine = _facing(corners, centres, placement)
+    visible = _unoccluded(placement, centres[candidates])
+    chosen, cosine = candidates[visible], cosine[visible]
+
+    inner = 0.5 * (cells.corners[chosen] + cells.centre[chosen][:, None])
+    weights = np.concatenate([cells.centre[chosen][:, None], inner], axis=1)
+    at = np.einsum("nsk,nkc->nsc", weights, corners[chosen])
+    pixels = camera.project(at.reshape(-1, 3)).reshape(-1, 4, 2)
+    depth = camera.to_camera(centres[chosen])[:, 2]
+    focal = placement.fit.pose.focal
+    mm_per_px = 1000 * depth / focal
+
+    rest = placement.solver.rest.vertices[model.faces[cells.face[chosen]]]
+    places = np.einsum("nk,nkc->nc", cells.centre[chosen], rest)
+    shift, warp_sd, deviations, pose_sd = _uncertainty(
+        placement, cells, chosen, places, 1 / mm_per_px, replicates, rng
+    )
+    return SeenCells(
+        cells=chosen,
+        samples=pixels + shift[:, None],
+        cosine=cosine,
+        mm_per_px=mm_per_px,
+        sd_mm=np.hypot(warp_sd, pose_sd) * mm_per_px,
+        shifts=deviations,
+    )
+
+
+def _facing(
+    corners: FloatArray, centres: FloatArray, placement: Placement
+) -> tuple[NDArray[np.intp], FloatArray]:
+    """Cells in the frame and turned to the camera, with the cosine of the viewing angle."""
+    camera = placement.camera
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    towards = camera.centre() - centres
+    scale = np.linalg.norm(normals, axis=1) * np.linalg.norm(towards, axis=1)
+    cosine = (normals * towards).sum(axis=1) / np.maximum(scale, 1e-12)
+    in_front = camera.to_camera(centres)[:, 2] > 0.05
+    candidates = np.flatnonzero(in_front & (cosine > MIN_COSINE))
+    pixels = camera.project(centres[candidates])
+    framed = ((pixels >= 0) & (pixels <= np.array(camera.size) - 1)).all(axis=1)
+    kept = candidates[framed]
+    return kept, cosine[kept]
+
+
+def _unoccluded(placement: Placement, centres: FloatArray) -> NDArray[np.bool_]:
+    """One ray per cell from the camera: is the first thing it meets this cell?"""
+    mesh = Trimesh(placement.vertices, placement.solver.model.faces, process=False, validate=False)
+    origin = placement.camera.centre()
+    rays = centres - origin
+    distance = np.linalg.norm(rays, axis=1)
+    origins = np.broadcast_to(origin, rays.shape)
+    hits, index, _ = RayMeshIntersector(mesh).intersects_location(
+        origins, rays / distance[:, None], multiple_hits=False
+    )
+    nearest = np.full(len(centres), np.inf)
+    nearest[index] = np.linalg.norm(hits - origin, axis=1)
+    return nearest > distance - _OCCLUSION_SLACK_M
+
+
+def _uncertainty(
+    placement: Placement,
+    cells: Cells,
+    chosen: NDArray[np.intp],
+    places: FloatArray,
+    px_per_mm: FloatArray,
+    replicates: int,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Warp shift and sd, draws of the displacement, pose sd: all in pixels at the chosen cells.
+
+    Derivatives are taken at some hundred anchor cells and carried to the nearest others: the
+    displacement is smooth over centimetres.
+    """
+    fit, warp, solver = placement.fit, placement.warp, placement.solver
+    if len(chosen) == 0:
+        empty = np.zeros((0, 2))
+        return empty, np.zeros(0), np.zeros((replicates, 0, 2)), np.zeros(0)
+    anchors = np.arange(0, len(chosen), max(1, len(chosen) // _ANCHORS))
+    near = cKDTree(places[anchors]).query(places)[1]
+    surface = SurfacePoints.from_faces(
+        solver.model, solver.rest, cells.face[chosen[anchors]], cells.centre[chosen[anchors]]
+    )
+    _, _, jacobian = solver.project(surface, fit.pose)
+    spread = np.einsum("ncp,pq,ncq->n", jacobian, fit.covariance, jacobian)
+    root = np.linalg.cholesky(fit.covariance + 1e-12 * np.eye(len(fit.covariance)))
+    steps = rng.normal(size=(replicates, len(root))) @ root.T
+    by_pose = np.einsum("ncp,rp->rnc", jacobian, steps)
+    shift, warp_sd = warp.displacement(places[anchors], px_per_mm[anchors])
+    deviations = by_pose + warp.draws(places[anchors], px_per_mm[anchors], replicates, rng)
+    return shift[near], warp_sd[near], deviations[:, near], np.sqrt(spread / 2)[near]
+
+
+def gather(
+    seen: SeenCells,
+    labels: NDArray[np.uint8],
+    probabilities: NDArray[np.uint8] | None,
+    full_size: tuple[int, int],
+    quality: float = 1.0,
+) -> PhotoEvidence | Refused:
+    """Sample a mask, or class probabilities, under each seen cell.
+
+    Parameters
+    ----------
+    labels : (h, w) codes at any resolution of the same photo.
+    probabilities : (h, w, 7) as softmax x 255, or None to take the labels as certain.
+    full_size : (width, height) of the full-size photo that `seen` refers to.
+    quality : 0..1, lowers the trust in a poor photo.
+    """
+    sure = seen.sd_mm < MAX_PLACEMENT_SD_MM
+    error = float(np.median(seen.sd_mm)) if len(seen.sd_mm) else float("inf")
+    if not sure.any() or error > MAX_MEDIAN_SD_MM:
+        return Refused(
+            "placement_uncertain",
+            f"Need the skin placed within {MAX_MEDIAN_SD_MM:.0f} mm, "
+            f"got {min(error, 9999):.0f} mm expected.",
+            "Add landmarks spread over the whole visible body part, on every limb in the photo.",
+        )
+    scale = labels.shape[1] / full_size[0]
+    samples = seen.samples[sure]
+    table = _class_table(labels, probabilities)
+    shares = _sample(table, samples, scale)
+    skin = [int(state) for state in SKIN_STATES]
+    moved = samples[None] + seen.shifts[:, sure, None]
+    replicates = np.stack([_sample(table, at, scale)[:, skin] for at in moved]) if len(
+        moved
+    ) else np.zeros((0, len(samples), len(skin)), np.float32)
+    detail = np.minimum(1.0, 1.0 / seen.mm_per_px[sure])
+    trust = seen.cosine[sure] ** 3 * np.sqrt(detail) / (1 + (seen.sd_mm[sure] / 12) ** 2)
+    return PhotoEvidence(
+        cells=seen.cells[sure],
+        states=shares[:, skin],
+        hidden=shares[:, int(Label.NOT_ASSESSABLE)],
+        weight=(quality * trust).astype(np.float32),
+        replicates=replicates.astype(np.float32),
+        expected_error_mm=error,
+    )
+
+
+def _class_table(
+    labels: NDArray[np.uint8], probabilities: NDArray[np.uint8] | None
+) -> tuple[NDArray[np.uint8], FloatMap]:
+    """Per-pixel lookup: an index image and the class shares it points to (or the shares)."""
+    if probabilities is None:
+        return labels, np.eye(N_LABELS, dtype=np.float32)
+    return probabilities, np.zeros((0, N_LABELS), np.float32)
+
+
+def _sample(
+    table: tuple[NDArray[np.uint8], FloatMap], samples: FloatArray, scale: float
+) -> FloatMap:
+    """Mean class shares (M, 7) at sample points (M, S, 2) of the full-size photo."""
+    image, lookup = table
+    at = np.rint((samples + 0.5) * scale - 0.5).astype(np.intp)
+    x = np.clip(at[..., 0], 0, image.shape[1] - 1)
+    y = np.clip(at[..., 1], 0, image.shape[0] - 1)
+    found = image[y, x]
+    if len(lookup):
+        shares: FloatMap = lookup[found].mean(axis=1)
+    else:
+        shares = found.astype(np.float32).mean(axis=1)
+        shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
+    return shares

@@ -1,0 +1,29 @@
+"""`bsa-vision predict`: photos in, masks out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bsa_vision.cli.console import exit_code, messages, progress_bars, results, write_json
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    model: Annotated[str, typer.Option(help="Model name or folder.")],
+    out: Annotated[Path, typer.Option(help="Folder of the masks, NAME.png.")],
+    json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
+) -> None:
+    """Write a mask of skin states for each photo, in the model's codes."""
+    from bsa_vision.app.masks import predict_masks, prediction_document
+
+    with progress_bars() as progress:
+        outcomes = predict_masks(images, model, out, progress)
+    refused = [outcome.refused for outcome in outcomes if outcome.refused is not None]
+    if json:
+        write_json(prediction_document(outcomes, model))
+    else:
+        for refusal in refused:
+            messages().print(str(refusal), style="yellow", markup=False, highlight=False)
+        results().print(f"{len(outcomes) - len(refused)} masks in {out}", markup=False)
+    raise typer.Exit(exit_code(len(refused), len(outcomes)))

@@ -1,0 +1,156 @@
+"""`bsa-vision score`: photo series in, percentages, rates, charts and a report out."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bsa_vision.cli.console import ExitCode, messages, progress_bars, results, write_json
+
+if TYPE_CHECKING:
+    from bsa_vision.app.score import SeriesOutcome
+
+
+class Weighting(StrEnum):
+    """How a cell's share of the body surface is found."""
+
+    LUND_BROWDER = "lund-browder"
+    PERSONAL = "personal"
+
+
+class Masks(StrEnum):
+    """Where the skin states of a photo come from."""
+
+    AUTO = "auto"
+    GIVEN = "given"
+    MODEL = "model"
+
+
+def score(
+    series: Annotated[list[Path], typer.Argument(help="Series folders (with series.json).")],
+    out: Annotated[Path, typer.Option(help="Where the results go; one folder per series.")],
+    weighting: Annotated[
+        Weighting, typer.Option(help="Published table for the age, or this patient's own surface.")
+    ] = Weighting.LUND_BROWDER,
+    masks: Annotated[
+        Masks, typer.Option(help="auto: a listed mask where there is one, else the model's.")
+    ] = Masks.AUTO,
+    model: Annotated[str | None, typer.Option(help="Model name or file.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+    overwrite: Annotated[bool, typer.Option(help="Score again what is already done.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
+) -> None:
+    """Score photo series: percent of body surface per visit, and re-epithelialisation rates."""
+    from bsa_vision.app.score import score_many
+
+    with progress_bars() as progress:
+        outcomes = score_many(
+            series,
+            out,
+            weighting=weighting.value,
+            masks=masks.value,
+            model=model,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if json:
+        write_json({"format": "bsa-vision-score/1", "series": [_record(o) for o in outcomes]})
+    else:
+        for outcome in outcomes:
+            show_outcome(outcome)
+    raise typer.Exit(code_of(outcomes))
+
+
+def code_of(outcomes: list["SeriesOutcome"]) -> ExitCode:
+    """0 where every photo of every series was scored; see `ExitCode` for the others."""
+    statuses = [outcome.status for outcome in outcomes]
+    if all(status in ("done", "skipped") for status in statuses):
+        return ExitCode.DONE
+    if all(status == "refused" for status in statuses):
+        return ExitCode.ALL_REFUSED
+    if all(status == "failed" for status in statuses):
+        return ExitCode.BUG
+    return ExitCode.SOME_FAILED
+
+
+def show_outcome(outcome: "SeriesOutcome") -> None:
+    """Print a series' table, what went wrong with it and where its report is."""
+    from rich.table import Table
+
+    console = results()
+    document = outcome.document
+    if document is None:
+        messages().print(
+            f"{outcome.series}: {outcome.status}: {outcome.reason}", style="red", markup=False
+        )
+        return
+    table = Table(title=f"{outcome.series.name}: percent of body surface", title_justify="left")
+    table.add_column("day")
+    for heading in ("counted", "detached", "detachable", "healed", "erythema", "not assessed"):
+        table.add_column(heading, justify="right")
+    for visit in document["visits"]:
+        table.add_row(
+            f"D{visit['day']}",
+            *(
+                _interval(visit[name])
+                for name in (
+                    "counted_bsa",
+                    "detached",
+                    "detachable",
+                    "reepithelialised",
+                    "erythema",
+                )
+            ),
+            _number(visit["not_assessed_percent"]),
+        )
+    console.print(table)
+    for line in _endpoint_lines(document["endpoints"]):
+        console.print(line, markup=False, highlight=False)
+    for line in _photo_lines(document):
+        messages().print(line, style="yellow", markup=False, highlight=False)
+    if outcome.status == "skipped":
+        console.print("Already scored with these photos, model and settings; --overwrite repeats.")
+    console.print(f"Report: {outcome.out / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _record(outcome: "SeriesOutcome") -> dict[str, Any]:
+    return {
+        "series": str(outcome.series),
+        "out": str(outcome.out),
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "results": outcome.document,
+    }
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _interval(value: dict[str, Any]) -> str:
+    if value["percent"] is None:
+        return "-"
+    return f"{value['percent']:.1f} ({_number(value['low'])} to {_number(value['high'])})"
+
+
+def _endpoint_lines(endpoints: dict[str, Any]) -> list[str]:
+    lines = []
+    for day, rate in endpoints["reepithelialisation_rate"].items():
+        text = _interval(rate)
+        reason = rate.get("reason")
+        lines.append(
+            f"Re-epithelialisation D{day}: "
+            + (f"{text} %" if rate["percent"] is not None else f"not given: {reason}")
+        )
+    return lines
+
+
+def _photo_lines(document: dict[str, Any]) -> list[str]:
+    return [
+        f"D{visit['day']} {photo['file']}: {photo['status']}: {photo['reason']}"
+        for visit in document["visits"]
+        for photo in visit["photos"]
+        if photo.get("reason")
+    ]

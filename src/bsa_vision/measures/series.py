@@ -1,0 +1,284 @@
+"""All measures of one patient's series, in one call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bsa_vision.measures.area import Filled, VisitArea, fill_unassessed, measure_area
+from bsa_vision.measures.intervals import (
+    SeriesDraws,
+    draw_series,
+    estimate_from_draws,
+    sample_visit,
+)
+from bsa_vision.measures.records import (
+    COUNTED_COLUMNS,
+    STATE_NAMES,
+    ChartFacts,
+    Estimate,
+    Floats,
+    RegionSide,
+    VisitEvidence,
+)
+from bsa_vision.measures.reepithelialisation import (
+    Maximum,
+    NewDetachment,
+    Rate,
+    ResponderCall,
+    VisitTotals,
+    call_responder,
+    find_maximum,
+    find_new_detachment,
+    measure_rate,
+)
+from bsa_vision.measures.settings import IntervalSettings, MeasureSettings
+from bsa_vision.measures.severity import SeverityCall, classify_severity
+
+NOTHING_ASSESSED = "no skin was assessed on this visit"
+#: When more than this share of the skin had to be filled, the estimate leans on the fill.
+_MOSTLY_FILLED_PERCENT = 50.0
+
+
+@dataclass(frozen=True)
+class RegionMeasures:
+    """One chart row of one visit; all in percent of BSA.
+
+    Attributes
+    ----------
+    where : region and side. bsa_percent : the row's share of BSA.
+    estimates : by name, the five states and ``"counted_bsa"``.
+    never_seen_percent, hidden_percent : not assessed, and why.
+    """
+
+    where: RegionSide
+    bsa_percent: float
+    estimates: Mapping[str, Estimate]
+    never_seen_percent: float
+    hidden_percent: float
+
+    @property
+    def not_assessed_percent(self) -> float:
+        """Never seen or hidden, percent of BSA."""
+        return self.never_seen_percent + self.hidden_percent
+
+
+@dataclass(frozen=True)
+class VisitMeasures:
+    """One visit; all in percent of BSA.
+
+    Attributes
+    ----------
+    day : days from D0.
+    estimates : by name, the five states and ``"counted_bsa"``.
+    seen_percent : by state, share of BSA seen in it, before filling.
+    bounds : (low, high) of counted BSA if the skin not assessed were all healthy, all counted.
+    never_seen_percent, hidden_percent : not assessed, and why.
+    filled_percent : how much of BSA was filled from neighbours for the estimates.
+    regions : by chart row.
+    severity, rate, new_detachment : see their records.
+    flags : ``"nothing_assessed"``, ``"mostly_filled"``.
+    """
+
+    day: int
+    estimates: Mapping[str, Estimate]
+    seen_percent: Mapping[str, float]
+    bounds: tuple[float, float]
+    never_seen_percent: float
+    hidden_percent: float
+    filled_percent: float
+    regions: tuple[RegionMeasures, ...]
+    severity: SeverityCall
+    rate: Rate
+    new_detachment: NewDetachment | None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def not_assessed_percent(self) -> float:
+        """Never seen or hidden, percent of BSA."""
+        return self.never_seen_percent + self.hidden_percent
+
+
+@dataclass(frozen=True)
+class SeriesMeasures:
+    """All visits of a patient and the endpoints."""
+
+    visits: tuple[VisitMeasures, ...]
+    maximum: Maximum
+    severity: SeverityCall
+    rates: Mapping[int, Rate]
+    responder: tuple[ResponderCall, ...]
+    death_day: int | None
+    settings: MeasureSettings
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """A visit on the way: its areas, and its cells and draws when anything was assessed."""
+
+    day: int
+    area: VisitArea | None
+    filled: Filled | None
+    draws: Floats | None
+    hidden_rows: Floats
+
+
+def measure_series(
+    visits: Sequence[VisitEvidence],
+    chart: ChartFacts,
+    settings: MeasureSettings,
+    death_day: int | None = None,
+) -> SeriesMeasures:
+    """Measure every visit of a series and its endpoints.
+
+    Parameters
+    ----------
+    visits : in any order, one per day.
+    chart : the patient's chart.
+    settings : intervals, endpoints, severity rule.
+    death_day : days from D0, when the patient died.
+
+    Raises
+    ------
+    ValueError
+        Two visits have the same day, or a visit has another number of cells than the chart.
+    """
+    ordered = sorted(visits, key=lambda visit: visit.day)
+    _check(ordered, chart)
+    series = draw_series(len(chart.rows), settings.intervals)
+    sampled = [_sample(visit, chart, series, settings.intervals) for visit in ordered]
+    totals = [
+        VisitTotals(one.day, one.area.estimate.sum(axis=0), one.draws.sum(axis=1))
+        for one in sampled
+        if one.area is not None and one.draws is not None
+    ]
+    quantiles = settings.intervals.quantiles
+    endpoints = settings.endpoints
+    maximum = find_maximum(totals, endpoints, quantiles)
+    cells = {one.day: one.filled for one in sampled if one.filled is not None}
+    new = find_new_detachment(cells, chart)
+    rate_days = {*endpoints.rate_days, endpoints.responder_day, *(one.day for one in sampled)}
+    rates = {day: measure_rate(day, totals, maximum, quantiles) for day in sorted(rate_days)}
+    return SeriesMeasures(
+        visits=tuple(
+            _measure_visit(one, chart, settings, rates[one.day], new.get(one.day))
+            for one in sampled
+        ),
+        maximum=maximum,
+        severity=classify_severity(maximum.estimate, endpoints.severity_rule),
+        rates={day: rates[day] for day in endpoints.rate_days},
+        responder=call_responder(rates[endpoints.responder_day], endpoints, death_day),
+        death_day=death_day,
+        settings=settings,
+    )
+
+
+def _check(visits: Sequence[VisitEvidence], chart: ChartFacts) -> None:
+    days = [visit.day for visit in visits]
+    if len(set(days)) != len(days):
+        msg = f"measure_series: need one visit per day, got days {days}"
+        raise ValueError(msg)
+    for visit in visits:
+        if visit.evidence.weight.shape != (chart.n_cells,):
+            msg = (
+                f"measure_series: need {chart.n_cells} cells, got {visit.evidence.weight.shape} "
+                f"on day {visit.day}"
+            )
+            raise ValueError(msg)
+
+
+def _sample(
+    visit: VisitEvidence, chart: ChartFacts, series: SeriesDraws, settings: IntervalSettings
+) -> _Sampled:
+    hidden_rows = chart.row_sums(chart.weights * np.asarray(visit.evidence.hidden))
+    filled = fill_unassessed(visit.evidence, chart, settings.fill_length_cm)
+    if filled is None:
+        return _Sampled(visit.day, None, None, None, hidden_rows)
+    area = measure_area(visit.evidence, filled, chart)
+    draws = sample_visit(visit, filled, area, chart=chart, series=series, settings=settings)
+    return _Sampled(visit.day, area, filled, draws, area.hidden)
+
+
+def _measure_visit(
+    one: _Sampled,
+    chart: ChartFacts,
+    settings: MeasureSettings,
+    rate: Rate,
+    new_detachment: NewDetachment | None,
+) -> VisitMeasures:
+    rows = chart.row_sums(chart.weights)
+    rule = settings.endpoints.severity_rule
+    if one.area is None or one.draws is None:
+        return _measure_empty_visit(one, chart, rows, rule, rate)
+    area, draws = one.area, one.draws
+    regions = tuple(
+        RegionMeasures(
+            where=where,
+            bsa_percent=float(rows[k]),
+            estimates=_estimates(area.estimate[k], draws[:, k], settings.intervals),
+            never_seen_percent=float(area.never_seen[k]),
+            hidden_percent=float(area.hidden[k]),
+        )
+        for k, where in enumerate(chart.rows)
+    )
+    estimates = _estimates(area.estimate.sum(axis=0), draws.sum(axis=1), settings.intervals)
+    filled_percent = float(area.not_assessed.sum())
+    return VisitMeasures(
+        day=one.day,
+        estimates=estimates,
+        seen_percent=dict(zip(STATE_NAMES, area.seen.sum(axis=0).tolist(), strict=True)),
+        bounds=area.counted_bounds,
+        never_seen_percent=float(area.never_seen.sum()),
+        hidden_percent=float(area.hidden.sum()),
+        filled_percent=filled_percent,
+        regions=regions,
+        severity=classify_severity(estimates["counted_bsa"], rule),
+        rate=rate,
+        new_detachment=new_detachment,
+        flags=("mostly_filled",) if filled_percent > _MOSTLY_FILLED_PERCENT else (),
+    )
+
+
+def _estimates(percent: Floats, draws: Floats, settings: IntervalSettings) -> dict[str, Estimate]:
+    """Estimates by name from (5,) percentages and (S, 5) draws."""
+    estimates = {
+        name: estimate_from_draws(float(percent[k]), draws[:, k], settings)
+        for k, name in enumerate(STATE_NAMES)
+    }
+    counted = list(COUNTED_COLUMNS)
+    estimates["counted_bsa"] = estimate_from_draws(
+        float(percent[counted].sum()), draws[:, counted].sum(axis=1), settings
+    )
+    return estimates
+
+
+def _measure_empty_visit(
+    one: _Sampled, chart: ChartFacts, rows: Floats, rule: str, rate: Rate
+) -> VisitMeasures:
+    missing = Estimate.missing(NOTHING_ASSESSED)
+    estimates = dict.fromkeys((*STATE_NAMES, "counted_bsa"), missing)
+    regions = tuple(
+        RegionMeasures(
+            where=where,
+            bsa_percent=float(rows[k]),
+            estimates=estimates,
+            never_seen_percent=float(rows[k] - one.hidden_rows[k]),
+            hidden_percent=float(one.hidden_rows[k]),
+        )
+        for k, where in enumerate(chart.rows)
+    )
+    hidden = float(one.hidden_rows.sum())
+    return VisitMeasures(
+        day=one.day,
+        estimates=estimates,
+        seen_percent=dict.fromkeys(STATE_NAMES, 0.0),
+        bounds=(0.0, 100.0),
+        never_seen_percent=100.0 - hidden,
+        hidden_percent=hidden,
+        filled_percent=0.0,
+        regions=regions,
+        severity=classify_severity(missing, rule),
+        rate=rate,
+        new_detachment=NewDetachment(None, None, None, NOTHING_ASSESSED) if one.day > 0 else None,
+        flags=("nothing_assessed",),
+    )

@@ -1,0 +1,310 @@
+"""How diseased skin looks: colour, gloss and relief of each state.
+
+Erythema: blotchy macules that blend into the skin. Detachable: dusky, wrinkled, flaccid, with
+blisters. Detached: raw glossy dermis with slough, crust and remaining flecks of epidermis, and a
+torn whitish rim. Re-epithelialised: smooth thin new skin, mottled, with a sharp outline. The dermis
+has no melanin, so detached skin is red in every skin tone.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bsa_vision.core.labels import Label
+from bsa_vision.phantom.lesions import LesionState
+from bsa_vision.phantom.noise import Float32, Noise, smoothstep
+from bsa_vision.phantom.skin import HAEMOGLOBIN, MELANIN, srgb_to_linear
+
+_FRESH_DERMIS = ((200, 62, 60), (176, 36, 40), (222, 98, 92), (190, 60, 80), (205, 80, 62))
+_DEEP_DERMIS = ((120, 20, 26), (150, 32, 38), (96, 26, 36), (140, 50, 50))
+_SLOUGH = ((208, 188, 120), (226, 208, 158), (190, 178, 118), (214, 180, 132), (176, 168, 132))
+_DUSKY = ((118, 98, 118), (112, 90, 92), (98, 88, 106), (130, 104, 98), (92, 74, 90), (140, 118, 124))
+_NEW_SKIN = ((236, 178, 172), (226, 160, 156), (232, 190, 182), (214, 150, 150), (240, 196, 184))
+_BLISTER = ((186, 170, 140), (160, 148, 146), (110, 70, 88), (205, 190, 160), (150, 120, 110))
+_RIM = ((232, 222, 214), (205, 196, 196), (222, 206, 186), (180, 168, 172))
+_CRUST = ((84, 34, 26), (110, 60, 34), (60, 26, 24))
+
+
+@dataclass(frozen=True)
+class LesionLook:
+    """The palette and texture of one patient's lesions; colours are linear (3,)."""
+
+    fresh: Float32
+    deep: Float32
+    slough: Float32
+    dusky: Float32
+    new_skin: Float32
+    blister: Float32
+    rim: Float32
+    crust: Float32
+    redness: float
+    purpura: float
+    duskiness: float
+    wrinkle_m: float
+    wrinkles: float
+    blisters: float
+    slough_amount: float
+    flecks: float
+    rim_m: float
+    wetness: float
+    new_amount: float
+    mottling: float
+    scale: float
+    noise: Noise
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Distances in metres along the picture, (N,): how far inside a state, or from it."""
+
+    to_detached: Float32
+    into_detached: Float32
+    to_healed: Float32
+    into_healed: Float32
+
+
+@dataclass(frozen=True)
+class Paint:
+    """A surface ready for light: albedo (N, 3) linear; gloss, roughness, height_m (N,)."""
+
+    albedo: Float32
+    gloss: Float32
+    roughness: Float32
+    height_m: Float32
+
+
+def random_lesion_look(rng: np.random.Generator) -> LesionLook:
+    """A look drawn at random."""
+
+    def colour(choices: tuple[tuple[int, int, int], ...]) -> Float32:
+        picked = srgb_to_linear(np.array(choices, np.uint8))[rng.integers(len(choices))]
+        return (picked * np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.06, 3))).astype(np.float32)
+
+    return LesionLook(
+        fresh=colour(_FRESH_DERMIS),
+        deep=colour(_DEEP_DERMIS),
+        slough=colour(_SLOUGH),
+        dusky=colour(_DUSKY),
+        new_skin=colour(_NEW_SKIN),
+        blister=colour(_BLISTER),
+        rim=colour(_RIM),
+        crust=colour(_CRUST),
+        redness=float(rng.uniform(0.55, 1.5)),
+        purpura=float(max(rng.normal(0.1, 0.4), 0)),
+        duskiness=float(rng.uniform(0.45, 0.95)),
+        wrinkle_m=float(rng.uniform(0.008, 0.022)),
+        wrinkles=float(rng.uniform(0.3, 1.2)),
+        blisters=float(rng.uniform(0.6, 2.4)),
+        slough_amount=float(rng.uniform(-0.6, 0.9)),
+        flecks=float(rng.uniform(1.3, 3.0)),
+        rim_m=float(rng.uniform(0.0008, 0.0035)),
+        wetness=float(rng.uniform(0.15, 1.0)),
+        new_amount=float(rng.uniform(0.3, 0.85)),
+        mottling=float(rng.uniform(0.1, 0.6)),
+        scale=float(rng.uniform(0, 1)),
+        noise=Noise.from_rng(rng),
+    )
+
+
+@dataclass(frozen=True)
+class _Grain:
+    """Noise shared by all states: middle (2 cm), wrinkle and fine (4 mm) fields, (N, 4) each."""
+
+    middle: Float32
+    wrinkle: Float32
+    fine: Float32
+
+
+def _mix(base: Float32, other: Float32, amount: Float32) -> Float32:
+    return base + (other - base) * amount[:, None]
+
+
+def paint_skin(
+    look: LesionLook,
+    state: LesionState,
+    healthy: Float32,
+    position: Float32,
+    borders: Borders,
+    mm_per_px: float,
+) -> Paint:
+    """Colour and relief of the skin at N points on one day.
+
+    Parameters
+    ----------
+    look, state : the patient's palette and the day's state.
+    healthy : (N, 3) linear colour of the healthy skin.
+    position : (N, 3) on the resting body, metres.
+    borders : distances to the borders between states.
+    mm_per_px : pixel size on the skin; finer relief is left out.
+    """
+    count = len(position)
+    zero = np.zeros((count, 4), np.float32)
+    close = mm_per_px < 2.5
+    grain = _Grain(
+        middle=look.noise.sample(position, 0.025),
+        wrinkle=look.noise.sample(position, look.wrinkle_m) if mm_per_px < 4 else zero,
+        fine=look.noise.sample(position, 0.005) if close else zero,
+    )
+    erythema = state.erythema * np.clip(0.85 + 0.25 * grain.middle[:, 0], 0.4, 1.3)
+    blood = look.redness * erythema
+    purple = look.purpura * smoothstep(0.6, 1.0, erythema) * smoothstep(0.2, 1.2, state.blobs[:, 1])
+    albedo = healthy * np.exp(-blood[:, None] * HAEMOGLOBIN - purple[:, None] * MELANIN)
+    paint = Paint(
+        albedo=albedo.astype(np.float32),
+        gloss=np.full(count, 0.25, np.float32) + 0.05 * grain.middle[:, 3],
+        roughness=np.full(count, 0.5, np.float32),
+        height_m=(3e-5 * grain.fine[:, 0] + 4e-5 * grain.wrinkle[:, 3]).astype(np.float32),
+    )
+    for code, painter in _PAINTERS:
+        chosen = np.flatnonzero(state.label == code)
+        if chosen.size:
+            paint = _painted(painter, look, state, grain, borders, paint, chosen)
+    return _with_rim(look, state, grain, borders, paint, mm_per_px)
+
+
+def _rows(record: object, chosen: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
+    return {name: values[chosen] for name, values in vars(record).items()}
+
+
+def _painted(painter, look, state, grain, borders, paint, chosen):  # type: ignore[no-untyped-def]
+    """`paint` with the chosen rows replaced by what a painter makes of them."""
+    part = painter(
+        look,
+        LesionState(**_rows(state, chosen)),
+        _Grain(**_rows(grain, chosen)),
+        Borders(**_rows(borders, chosen)),
+        Paint(**_rows(paint, chosen)),
+    )
+    merged = {}
+    for name, values in vars(paint).items():
+        copy = values.copy()
+        copy[chosen] = getattr(part, name)
+        merged[name] = copy
+    return Paint(**merged)
+
+
+def _detachable(
+    look: LesionLook, state: LesionState, grain: _Grain, borders: Borders, paint: Paint
+) -> Paint:
+    del borders
+    age = smoothstep(-0.3, 0.8, state.since)
+    amount = np.clip(
+        look.duskiness * (0.55 + 0.45 * age) + 0.12 * grain.middle[:, 0] + 0.1 * state.fine[:, 2],
+        0.15,
+        0.97,
+    )
+    tone = np.clip(paint.albedo.mean(axis=1) / 0.3, 0.25, 1.1)
+    albedo = _mix(paint.albedo, look.dusky * tone[:, None] ** 0.7, amount)
+    lines = 1 - smoothstep(0.0, 0.45, np.abs(grain.wrinkle[:, 0] + 0.4 * grain.fine[:, 1]))
+    cross = 1 - smoothstep(0.0, 0.4, np.abs(grain.wrinkle[:, 1]))
+    folds = look.wrinkles * np.maximum(lines, 0.7 * cross)
+    albedo = albedo * (1 - 0.3 * folds + 0.12 * look.wrinkles * (grain.wrinkle[:, 2] > 0.9))[:, None]
+    blister = smoothstep(look.blisters, look.blisters + 0.5, state.blobs[:, 3] + 0.5 * state.fine[:, 1])
+    albedo = _mix(albedo, look.blister * tone[:, None] ** 0.4, 0.8 * blister)
+    edge = blister * (1 - blister) * 4
+    albedo = albedo * (1 - 0.25 * edge)[:, None]
+    height = paint.height_m - 4e-4 * folds * (1 - blister) + 2.5e-3 * blister
+    return Paint(
+        albedo=albedo.astype(np.float32),
+        gloss=(0.3 + 0.5 * blister + 0.2 * look.wrinkles).astype(np.float32),
+        roughness=(0.45 - 0.2 * blister).astype(np.float32),
+        height_m=(height + 1.2e-4 * grain.wrinkle[:, 2]).astype(np.float32),
+    )
+
+
+def _detached(
+    look: LesionLook, state: LesionState, grain: _Grain, borders: Borders, paint: Paint
+) -> Paint:
+    dry = smoothstep(3.0, 10.0, state.since)
+    deep = smoothstep(
+        -1.2, 1.6, 0.8 * grain.middle[:, 0] + 0.5 * state.fine[:, 1] + 0.7 * grain.fine[:, 0]
+    )
+    albedo = _mix(np.broadcast_to(look.fresh, paint.albedo.shape), look.deep, deep)
+    pale = smoothstep(0.8, 2.2, grain.middle[:, 1] + 0.5 * grain.fine[:, 2])
+    albedo = _mix(albedo, look.new_skin, 0.45 * pale)
+    albedo = albedo * np.exp(-0.12 * grain.fine[:, 3])[:, None]
+    film = state.fine[:, 3] + 0.7 * grain.middle[:, 2] + 0.45 * grain.fine[:, 1]
+    slough = smoothstep(1.5, 1.85, film + look.slough_amount * smoothstep(0.3, 3.0, state.since))
+    albedo = _mix(albedo, look.slough * (1 + 0.12 * grain.fine[:, 0:1]), 0.88 * slough)
+    crust = dry * smoothstep(1.0, 1.5, grain.middle[:, 3] + 0.5 * grain.fine[:, 2])
+    albedo = _mix(albedo, look.crust, 0.8 * crust)
+    fleck = smoothstep(look.flecks, look.flecks + 0.15, state.blobs[:, 3] + 0.3 * grain.fine[:, 3])
+    fleck = fleck * smoothstep(6.0, 2.0, state.since)
+    albedo = _mix(albedo, look.rim, 0.85 * fleck)
+    rind = np.exp(-borders.into_detached / 0.0035)
+    albedo = albedo * (1 - 0.25 * rind)[:, None]
+    wet = look.wetness * (1 - 0.6 * dry)
+    height = (
+        -6e-4 * (1 - rind)
+        + 2.2e-4 * grain.wrinkle[:, 0]
+        + 1.4e-4 * grain.fine[:, 0]
+        + 4e-4 * fleck
+        + 2.5e-4 * slough
+    )
+    return Paint(
+        albedo=np.clip(albedo, 0.004, 0.9).astype(np.float32),
+        gloss=np.clip(0.15 + wet * (1 - 0.5 * slough - 0.6 * crust), 0.05, 1.2).astype(np.float32),
+        roughness=(0.22 + 0.2 * slough + 0.25 * dry).astype(np.float32),
+        height_m=height.astype(np.float32),
+    )
+
+
+def _healed(
+    look: LesionLook, state: LesionState, grain: _Grain, borders: Borders, paint: Paint
+) -> Paint:
+    young = np.exp(-np.clip(state.since, 0, 30) / 4)
+    pink = look.new_skin * np.exp(-(0.45 * look.redness * young)[:, None] * HAEMOGLOBIN)
+    tone = np.clip(paint.albedo.mean(axis=1, keepdims=True) / 0.32, 0.18, 1.15)
+    amount = np.clip(look.new_amount + 0.15 * young + 0.1 * state.fine[:, 1], 0.1, 0.95)
+    albedo = _mix(paint.albedo, pink * tone**0.55, amount)
+    mottle = look.mottling * (0.3 * grain.middle[:, 0] + 0.25 * grain.middle[:, 1])
+    pigment = look.mottling * 0.25 * smoothstep(0.4, 1.4, state.fine[:, 2])
+    albedo = albedo * np.exp(
+        -mottle[:, None] * HAEMOGLOBIN * 0.8 - pigment[:, None] * MELANIN
+    )
+    flakes = smoothstep(1.4, 1.7, grain.wrinkle[:, 2] + 0.5 * grain.fine[:, 2])
+    flakes = flakes * look.scale * np.exp(-borders.into_healed / 0.02)
+    albedo = _mix(albedo, look.rim, 0.7 * flakes)
+    outline = np.exp(-borders.into_healed / 0.0015)
+    albedo = albedo * (1 - 0.12 * outline)[:, None]
+    return Paint(
+        albedo=np.clip(albedo, 0.004, 0.9).astype(np.float32),
+        gloss=(0.3 + 0.35 * look.wetness * young).astype(np.float32),
+        roughness=np.full(len(young), 0.36, np.float32),
+        height_m=(-2e-4 * (1 - outline) + 3e-4 * flakes + 2e-5 * grain.wrinkle[:, 3]).astype(
+            np.float32
+        ),
+    )
+
+
+_PAINTERS = (
+    (Label.DETACHABLE, _detachable),
+    (Label.DETACHED, _detached),
+    (Label.REEPITHELIALISED, _healed),
+)
+
+
+def _with_rim(
+    look: LesionLook,
+    state: LesionState,
+    grain: _Grain,
+    borders: Borders,
+    paint: Paint,
+    mm_per_px: float,
+) -> Paint:
+    """The torn, curled edge of epidermis around raw dermis; a fine pearly line where it heals."""
+    width = look.rim_m * np.clip(1 + 0.7 * state.fine[:, 1] + 0.5 * grain.middle[:, 2], 0.1, 2.5)
+    reach = np.maximum(width, mm_per_px * 5e-4)
+    intact = (state.label != Label.DETACHED) & (state.label != Label.REEPITHELIALISED)
+    torn = smoothstep(-0.5, 0.4, state.fine[:, 3] + 0.5 * grain.middle[:, 1])
+    strength = np.where(intact, 0.9 * torn, 0.0) + np.where(
+        state.label == Label.REEPITHELIALISED, 0.35, 0.0
+    )
+    rim = strength * np.clip(1.2 - borders.to_detached / reach, 0, 1)
+    rim = (rim * np.minimum(1, width / (mm_per_px * 1e-3))).astype(np.float32)
+    return replace(
+        paint,
+        albedo=_mix(paint.albedo, look.rim, rim).astype(np.float32),
+        height_m=(paint.height_m + 6e-4 * rim).astype(np.float32),
+    )

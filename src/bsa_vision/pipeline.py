@@ -1,0 +1,190 @@
+"""One photo through the chain: calibration, segmentation, placement, evidence. No I/O of its own.
+
+The photos of a visit are independent until they are fused, so this is the unit that workers share.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bsa_vision.calibration.calibrate import calibrate
+from bsa_vision.calibration.records import CalibratedPhoto, ColourFit, ScaleFit
+from bsa_vision.chart.body import Body
+from bsa_vision.chart.cells import load_cells
+from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
+from bsa_vision.chart.register import Placement, register
+from bsa_vision.core.errors import Refused
+from bsa_vision.photo.records import Photo
+from bsa_vision.segmentation.api import Segmenter
+
+#: Long side of what is decoded: enough for 40 mm markers across a whole body, and for 12-megapixel
+#: photos a third of the work.
+DECODE_SIDE = 2048
+#: Long side on which pictures are made and masks are found; the network's own size.
+WORK_SIDE = 768
+#: Perturbed placements gathered per photo for the intervals.
+REPLICATES = 8
+_QUALITY_TRUST = {"good": 1.0, "usable": 0.7, "poor": 0.4}
+
+Landmarks = Mapping[str, tuple[float, float]]
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """What the chain found in one photo.
+
+    Attributes
+    ----------
+    photo : the record of the decoded photo, without its pixels' further use, or None if unreadable.
+    calibration : scale, colour and quality, or None if unreadable.
+    work : (h, w, 3) colour-corrected working picture, or None.
+    labels : (h, w) mask codes at working or given size, or None.
+    mask_source : ``"given"``, ``"model"`` or None.
+    placement_rms_px : residual of the trusted landmarks, or None.
+    distrusted : landmarks that did not fit the others.
+    evidence : what the photo says of the cells, or None.
+    refused : why it says nothing, or None.
+    seconds : wall time by stage; never part of a result.
+    """
+
+    photo: Photo | None
+    calibration: CalibratedPhoto | None = None
+    work: NDArray[np.uint8] | None = None
+    labels: Labels | None = None
+    mask_source: str | None = None
+    placement_rms_px: float | None = None
+    distrusted: tuple[str, ...] = ()
+    evidence: PhotoEvidence | None = None
+    refused: Refused | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PhotoRequest:
+    """One photo as listed, with what is known of it.
+
+    Attributes
+    ----------
+    view : one of the twenty views.
+    landmarks : points, or why there are none.
+    mask : (H, W) codes drawn by a person for the full-size photo, or why there is none, or None.
+    sheet : name of the calibration sheet, or None to recognise it.
+    """
+
+    view: str
+    landmarks: Landmarks | Refused
+    mask: Labels | Refused | None = None
+    sheet: str | None = None
+
+
+def assess_photo(
+    photo: Photo | Refused, request: PhotoRequest, body: Body, segmenter: Segmenter | None
+) -> PhotoResult:
+    """Calibrate, segment, place and gather one photo; a refusal at any stage keeps what came before.
+
+    Parameters
+    ----------
+    photo : decoded with a long side of at most `DECODE_SIDE`.
+    segmenter : used when no mask is given; may be None when one is.
+    """
+    if isinstance(photo, Refused):
+        return PhotoResult(None, refused=photo)
+    clock = _Clock()
+    calibrated = calibrate(photo, request.sheet)
+    clock.lap("calibrate")
+    work = _working_picture(photo, calibrated)
+    clock.lap("prepare")
+    labels, probabilities, source = _masked(request, photo, work, segmenter)
+    clock.lap("segment")
+    result = PhotoResult(
+        photo,
+        calibrated,
+        work,
+        labels,
+        source,
+        refused=request.mask if isinstance(request.mask, Refused) and labels is None else None,
+        seconds=clock.laps,
+    )
+    if labels is None:
+        return result
+    placement = _placed(photo, calibrated, request, body)
+    clock.lap("register")
+    if isinstance(placement, Refused):
+        return _extended(result, refused=placement)
+    seed = int(photo.digest[:16], 16)
+    seen = see_cells(placement, load_cells(), REPLICATES, np.random.default_rng(seed))
+    trust = _QUALITY_TRUST[calibrated.quality.verdict]
+    evidence = gather(seen, labels, probabilities, photo.full_size, trust)
+    clock.lap("gather")
+    return _extended(
+        result,
+        placement_rms_px=placement.landmark_rms_px,
+        distrusted=placement.distrusted,
+        evidence=None if isinstance(evidence, Refused) else evidence,
+        refused=evidence if isinstance(evidence, Refused) else None,
+    )
+
+
+class _Clock:
+    """Wall time between laps."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now
+
+
+def _extended(result: PhotoResult, **changes: object) -> PhotoResult:
+    return PhotoResult(**{**result.__dict__, **changes})
+
+
+def _working_picture(photo: Photo, calibrated: CalibratedPhoto) -> NDArray[np.uint8]:
+    """The photo at working size, its colours corrected where a card was found."""
+    height, width = photo.pixels.shape[:2]
+    factor = min(1.0, WORK_SIDE / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = photo.pixels
+    if factor < 1:
+        small = np.asarray(cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    colour = calibrated.colour
+    return colour.apply(small) if isinstance(colour, ColourFit) else small
+
+
+def _masked(
+    request: PhotoRequest,
+    photo: Photo,
+    work: NDArray[np.uint8],
+    segmenter: Segmenter | None,
+) -> tuple[Labels | None, NDArray[np.uint8] | None, str | None]:
+    """Labels, class probabilities (None for a drawn mask) and their source."""
+    if isinstance(request.mask, np.ndarray):
+        return request.mask, None, "given"
+    if segmenter is None:
+        return None, None, None
+    found = segmenter.segment(work)
+    return found.labels, found.probabilities, "model"
+
+
+def _placed(
+    photo: Photo, calibrated: CalibratedPhoto, request: PhotoRequest, body: Body
+) -> Placement | Refused:
+    if isinstance(request.landmarks, Refused):
+        return request.landmarks
+    scale = calibrated.scale
+    return register(
+        body.rest,
+        request.landmarks,
+        photo.full_size,
+        view=request.view,
+        focal_px=photo.focal_px,
+        mm_per_px=float(scale.mm_per_px) if isinstance(scale, ScaleFit) else None,
+    )

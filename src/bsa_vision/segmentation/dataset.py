@@ -1,0 +1,275 @@
+"""The training folder: images, masks, classes, splits by patient; and the crops drawn from it.
+
+Format: ``images/NAME.(jpg|png)``, ``masks/NAME.png`` (uint8 codes, same size) and ``dataset.json``::
+
+    {"classes": {"0": "background", "1": "wound"},
+     "split": {"train": ["NAME"], "val": [], "test": []},     # optional
+     "patients": {"NAME": "P1"}}                              # optional
+
+Without a split one is drawn by patient; without patients every image is its own.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bsa_vision.core.errors import InputError
+from bsa_vision.segmentation.augment import Augmenter
+from bsa_vision.segmentation.card import file_sha256
+from bsa_vision.segmentation.padding import resample
+
+Pixels = NDArray[np.uint8]
+PARTS = ("train", "val", "test")
+#: Share of the patients drawn into each part when the folder brings no split.
+DRAWN_SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
+#: Class index of pixels whose mask code is not listed; losses and metrics leave it out.
+IGNORED = 255
+
+
+@dataclass(frozen=True)
+class TrainingFolder:
+    """A checked training folder.
+
+    Attributes
+    ----------
+    root : the folder.
+    classes : mask code -> class name, by ascending code; the order is that of the model's channels.
+    images : NAME -> image file.
+    split : part -> names, each name in one part.
+    patients : NAME -> patient.
+    """
+
+    root: Path
+    classes: Mapping[int, str]
+    images: Mapping[str, Path]
+    split: Mapping[str, tuple[str, ...]]
+    patients: Mapping[str, str]
+
+    def mask_path(self, name: str) -> Path:
+        """The mask of an image."""
+        return self.root / "masks" / f"{name}.png"
+
+    def read(self, name: str) -> tuple[Pixels, Pixels]:
+        """One image (H, W, 3) sRGB and its mask (H, W) of codes, both uint8.
+
+        Raises
+        ------
+        InputError
+            When either cannot be decoded or their sizes differ.
+        """
+        image = cv2.imread(str(self.images[name]), cv2.IMREAD_COLOR_RGB)
+        mask = cv2.imread(str(self.mask_path(name)), cv2.IMREAD_GRAYSCALE)
+        if image is None or mask is None:
+            what = "image" if image is None else "mask"
+            msg = f"{self.root}: the {what} of {name!r} cannot be decoded."
+            raise InputError(msg, "Replace the file or take the name out of the folder.")
+        if image.shape[:2] != mask.shape:
+            msg = f"{self.root}: {name!r} is {image.shape[:2]} but its mask is {mask.shape}."
+            raise InputError(msg, "Masks must have the size of their images.")
+        return np.asarray(image, np.uint8), np.asarray(mask, np.uint8)
+
+    def digest(self) -> str:
+        """SHA-256 over names, contents, classes and split."""
+        whole = hashlib.sha256()
+        header = {
+            "classes": {str(c): n for c, n in self.classes.items()},
+            "split": {part: list(names) for part, names in self.split.items()},
+        }
+        whole.update(json.dumps(header, sort_keys=True).encode())
+        for name in sorted(self.images):
+            for path in (self.images[name], self.mask_path(name)):
+                whole.update(f"{name} {file_sha256(path)}\n".encode())
+        return whole.hexdigest()
+
+
+def split_by_patient(
+    patients: Mapping[str, str], seed: int = 0, shares: Mapping[str, float] = DRAWN_SHARES
+) -> dict[str, tuple[str, ...]]:
+    """Draw train, val and test so that no patient is in two of them.
+
+    Whole patients are dealt in a shuffled order to the part that lacks the most images, so the
+    shares are met within one patient's images.
+    """
+    by_patient: dict[str, list[str]] = {}
+    for name in sorted(patients):
+        by_patient.setdefault(patients[name], []).append(name)
+    order = np.random.default_rng(seed).permutation(sorted(by_patient))
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for patient in order:
+        lacking = max(PARTS, key=lambda p: shares[p] * len(patients) - len(parts[p]))
+        parts[lacking].extend(by_patient[str(patient)])
+    return {part: tuple(sorted(names)) for part, names in parts.items()}
+
+
+def read_training_folder(root: Path) -> TrainingFolder:
+    """Read and check a training folder.
+
+    Raises
+    ------
+    InputError
+        When the description is missing or contradicts the files, or a patient is in two parts.
+    """
+    document = _read_description(root)
+    classes = _parse_classes(root, document.get("classes"))
+    images = {
+        path.stem: path
+        for path in sorted((root / "images").glob("*"))
+        if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
+    }
+    missing = [name for name in images if not (root / "masks" / f"{name}.png").is_file()]
+    if not images or missing:
+        what = f"no mask for {missing[0]!r}" if missing else "no images"
+        msg = f"{root}: {what}."
+        raise InputError(msg, "A training folder holds images/NAME.jpg|png and masks/NAME.png.")
+    given_patients = document.get("patients") or {}
+    patients = {name: str(given_patients.get(name, name)) for name in images}
+    given_split = document.get("split")
+    if given_split is None:
+        split = split_by_patient(patients)
+    else:
+        split = {part: tuple(given_split.get(part, ())) for part in PARTS}
+    _check_split(root, split, patients)
+    return TrainingFolder(root, classes, images, split, patients)
+
+
+def _read_description(root: Path) -> dict[str, dict[str, object]]:
+    path = root / "dataset.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{root} is not a training folder: dataset.json is missing."
+        raise InputError(msg, 'Write one with at least {"classes": {"0": "…", "1": "…"}}.') from error
+    except ValueError as error:
+        msg = f"{path} is not JSON ({error})."
+        raise InputError(msg, "Correct the file.") from error
+    if not isinstance(document, dict):
+        msg = f"{path}: need an object, got {type(document).__name__}."
+        raise InputError(msg, "Correct the file.")
+    return document
+
+
+def _parse_classes(root: Path, given: Mapping[str, object] | None) -> dict[int, str]:
+    try:
+        classes = {int(code): str(name) for code, name in (given or {}).items()}
+    except (ValueError, AttributeError) as error:
+        msg = f"{root}/dataset.json: classes must map mask codes to names ({error})."
+        raise InputError(msg, "Correct the file.") from error
+    if len(classes) < 2 or not all(0 <= code <= 255 for code in classes):
+        msg = f"{root}/dataset.json: need two classes or more with codes 0-255, got {classes}."
+        raise InputError(msg, "Correct the file.")
+    return dict(sorted(classes.items()))
+
+
+def _check_split(
+    root: Path, split: Mapping[str, Sequence[str]], patients: Mapping[str, str]
+) -> None:
+    seen: dict[str, str] = {}
+    for part, names in split.items():
+        for name in names:
+            if name not in patients:
+                msg = f"{root}: the split names {name!r}, which is not in images/."
+                raise InputError(msg, "Correct dataset.json.")
+            if seen.setdefault(patients[name], part) != part:
+                msg = f"{root}: patient {patients[name]!r} is in both {seen[patients[name]]} and {part}."
+                raise InputError(msg, "Put all images of a patient into one part.")
+    if not split["train"]:
+        msg = f"{root}: no training images."
+        raise InputError(msg, "Put images into the split's train part.")
+
+
+def class_indices(mask: Pixels, codes: Sequence[int]) -> Pixels:
+    """Mask codes -> class indices 0..n-1; codes that are not listed become `IGNORED`."""
+    table = np.full(256, IGNORED, dtype=np.uint8)
+    table[list(codes)] = np.arange(len(codes), dtype=np.uint8)
+    return np.asarray(table[mask], dtype=np.uint8)
+
+
+class Crops:
+    """Augmented square crops: item i is a pure function of (seed, i).
+
+    So the crops are the same whatever number of processes loads them, and a run that is taken up
+    again goes on with the crops it would have had.
+
+    Parameters
+    ----------
+    folder, names : where crops come from.
+    side : of a crop, network pixels.
+    long_side : network pixels of a whole photo's long side.
+    count : number of items.
+    seed : the chance of the draw.
+    first : index of the first item, for runs taken up again.
+    """
+
+    #: A crop's scale relative to a whole photo at `long_side`, drawn log-uniformly: photos are
+    #: taken from different distances than the training photos were.
+    SCALES = (0.6, 1.7)
+    #: Share of the crops centred on a pixel of a class drawn evenly from those in the photo, so
+    #: that rare classes are met often.
+    CENTRED_SHARE = 0.65
+    #: Every how many pixels a photo is looked at to find a centre.
+    STRIDE = 4
+
+    def __init__(
+        self,
+        folder: TrainingFolder,
+        names: Sequence[str],
+        *,
+        side: int,
+        long_side: int,
+        count: int,
+        seed: int,
+        first: int = 0,
+    ) -> None:
+        self._folder, self._names = folder, tuple(names)
+        self._side, self._long_side = side, long_side
+        self._count, self._seed, self._first = count, seed, first
+        self._augmenter = Augmenter(side)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, item: int) -> tuple[Pixels, Pixels]:
+        """Crop (3, side, side) sRGB and class indices (side, side), both uint8."""
+        if not 0 <= item < self._count:
+            raise IndexError(item)
+        rng = np.random.default_rng([self._seed, self._first + item])
+        image, mask = self._folder.read(self._names[int(rng.integers(len(self._names)))])
+        indices = class_indices(mask, tuple(self._folder.classes))
+        crop, target = self._draw(rng, image, indices)
+        crop, target = self._augmenter(crop, target, int(rng.integers(2**31)))
+        return np.ascontiguousarray(crop.transpose(2, 0, 1)), target
+
+    def _draw(
+        self, rng: np.random.Generator, image: Pixels, indices: Pixels
+    ) -> tuple[Pixels, Pixels]:
+        height, width = indices.shape
+        scale = float(np.exp(rng.uniform(*np.log(self.SCALES))))
+        span = self._side / scale * max(height, width) / self._long_side
+        span_x, span_y = min(round(span), width), min(round(span), height)
+        cx, cy = self._centre(rng, indices)
+        x = int(np.clip(cx - span_x // 2, 0, width - span_x))
+        y = int(np.clip(cy - span_y // 2, 0, height - span_y))
+        window = np.s_[y : y + span_y, x : x + span_x]
+        size = (self._side, self._side)
+        target = cv2.resize(indices[window], size, interpolation=cv2.INTER_NEAREST_EXACT)
+        return resample(image[window], size), np.asarray(target, np.uint8)
+
+    def _centre(self, rng: np.random.Generator, indices: Pixels) -> tuple[int, int]:
+        height, width = indices.shape
+        if rng.random() < self.CENTRED_SHARE:
+            coarse = indices[:: self.STRIDE, :: self.STRIDE]
+            present = np.flatnonzero(np.bincount(coarse.ravel(), minlength=IGNORED)[:IGNORED])
+            if len(present):
+                wanted = present[int(rng.integers(len(present)))]
+                rows, columns = np.nonzero(coarse == wanted)
+                pick = int(rng.integers(len(rows)))
+                jitter = rng.integers(-self._side // 4, self._side // 4 + 1, size=2)
+                cx, cy = int(columns[pick]) * self.STRIDE, int(rows[pick]) * self.STRIDE
+                return cx + int(jitter[0]), cy + int(jitter[1])
+        return int(rng.integers(width)), int(rng.integers(height))

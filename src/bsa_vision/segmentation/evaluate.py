@@ -1,0 +1,92 @@
+"""Whole held-out images through a torch network: confusion tables and calibration."""
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bsa_vision.segmentation.dataset import IGNORED, TrainingFolder, class_indices
+from bsa_vision.segmentation.metrics import Counts, confusion
+from bsa_vision.segmentation.model import MULTIPLE, normalise
+from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
+
+
+def held_out_logits(
+    network: nn.Module,
+    folder: TrainingFolder,
+    names: Sequence[str],
+    long_side: int,
+    device: torch.device,
+) -> Iterator[tuple[Tensor, NDArray[np.uint8]]]:
+    """Per image: logits (n_classes, h, w) on the CPU and true class indices (h, w).
+
+    Both are at network resolution; the mask is sampled at the nearest pixel.
+    """
+    network.eval()
+    for name in names:
+        image, mask = folder.read(name)
+        size = network_size((image.shape[1], image.shape[0]), long_side)
+        pixels = pad_to_multiple(resample(image, size), MULTIPLE)
+        batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device)
+        with torch.inference_mode():
+            logits = network(normalise(batch))[0, :, : size[1], : size[0]].float().cpu()
+        indices = class_indices(mask, tuple(folder.classes))
+        truth = cv2.resize(indices, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        yield logits, np.asarray(truth, np.uint8)
+
+
+def evaluate_network(
+    network: nn.Module,
+    folder: TrainingFolder,
+    names: Sequence[str],
+    long_side: int,
+    device: torch.device,
+) -> Counts:
+    """Pooled confusion table over images, rows truth, in the order of the folder's classes."""
+    n = len(folder.classes)
+    counts = np.zeros((n, n), dtype=np.int64)
+    for logits, truth in held_out_logits(network, folder, names, long_side, device):
+        predicted = logits.argmax(dim=0).numpy().astype(np.uint8)
+        counts += confusion(truth, predicted, range(n))
+    return counts
+
+
+def fit_temperature(logits: Tensor, truth: Tensor) -> float:
+    """The temperature that minimises the negative log-likelihood (Guo et al. 2017).
+
+    Parameters
+    ----------
+    logits : (n_pixels, n_classes).
+    truth : (n_pixels,) class indices.
+    """
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits * float(np.exp(-log_temperature))
+        return float(functional.cross_entropy(scaled, truth))
+
+    result = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
+    return float(np.exp(result.x))
+
+
+def calibrate_temperature(
+    network: nn.Module,
+    folder: TrainingFolder,
+    names: Sequence[str],
+    long_side: int,
+    stride: int = 7,
+) -> float:
+    """Temperature from every `stride`-th pixel, both ways, of held-out images."""
+    device = torch.device("cpu")
+    values, targets = [], []
+    for logits, truth in held_out_logits(network, folder, names, long_side, device):
+        thin_truth = torch.from_numpy(truth[::stride, ::stride].astype(np.int64)).ravel()
+        thin = logits[:, ::stride, ::stride].flatten(1).T
+        labelled = thin_truth != IGNORED
+        values.append(thin[labelled])
+        targets.append(thin_truth[labelled])
+    return fit_temperature(torch.cat(values), torch.cat(targets))

@@ -1,0 +1,110 @@
+"""Agreement of predicted and true masks: count first, divide last.
+
+Counts of all images are pooled in one confusion table before any ratio is taken, so a photo with
+three lesion pixels does not weigh as much as one with thirty thousand. A ratio of nothing (a class
+that neither mask holds) is None.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassAgreement:
+    """Pooled agreement on one class; a value is None where its denominator is zero."""
+
+    name: str
+    true_pixels: int
+    predicted_pixels: int
+    dice: float | None
+    iou: float | None
+    precision: float | None
+    recall: float | None
+
+
+def confusion(
+    truth: NDArray[np.integer], predicted: NDArray[np.integer], codes: Sequence[int]
+) -> Counts:
+    """Count pixels by true (row) and predicted (column) class.
+
+    Parameters
+    ----------
+    truth, predicted : integer masks of one shape.
+    codes : the mask code of each row and column. Pixels whose true code is not listed are left out
+        (unlabelled).
+
+    Returns
+    -------
+    int64 (n, n).
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, or a labelled pixel was predicted as a code that is not listed.
+    """
+    if truth.shape != predicted.shape:
+        msg = f"masks must have one shape, got {truth.shape} and {predicted.shape}"
+        raise ValueError(msg)
+    index = np.full(256, -1, dtype=np.int64)
+    index[list(codes)] = np.arange(len(codes))
+    rows, columns = index[truth.ravel()], index[predicted.ravel()]
+    labelled = rows >= 0
+    rows, columns = rows[labelled], columns[labelled]
+    if np.any(columns < 0):
+        unknown = sorted({int(c) for c in np.unique(predicted)} - set(codes))
+        msg = f"predicted codes {unknown} are not among the classes {list(codes)}"
+        raise ValueError(msg)
+    n = len(codes)
+    return np.bincount(rows * n + columns, minlength=n * n).reshape(n, n)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def class_agreement(counts: Counts, names: Sequence[str]) -> tuple[ClassAgreement, ...]:
+    """Per-class Dice, IoU, precision and recall of a pooled confusion table."""
+    results = []
+    for i, name in enumerate(names):
+        hit = int(counts[i, i])
+        true_n, predicted_n = int(counts[i].sum()), int(counts[:, i].sum())
+        results.append(
+            ClassAgreement(
+                name=name,
+                true_pixels=true_n,
+                predicted_pixels=predicted_n,
+                dice=_ratio(2 * hit, true_n + predicted_n),
+                iou=_ratio(hit, true_n + predicted_n - hit),
+                precision=_ratio(hit, predicted_n),
+                recall=_ratio(hit, true_n),
+            )
+        )
+    return tuple(results)
+
+
+def mean_dice(agreement: Sequence[ClassAgreement]) -> float | None:
+    """Mean Dice of the classes that occur; None when none does."""
+    values = [a.dice for a in agreement if a.dice is not None]
+    return float(np.mean(values)) if values else None
+
+
+def agreement_document(counts: Counts, classes: Mapping[int, str]) -> dict[str, object]:
+    """Everything above as one JSON-able document.
+
+    `classes` maps mask code to name in the order of the table's rows.
+    """
+    agreement = class_agreement(counts, tuple(classes.values()))
+    return {
+        "pixels": int(counts.sum()),
+        "pixel_accuracy": _ratio(int(np.trace(counts)), int(counts.sum())),
+        "mean_dice": mean_dice(agreement),
+        "classes": [
+            {"code": code, **asdict(a)} for code, a in zip(classes, agreement, strict=True)
+        ],
+        "confusion": {"rows": "truth", "columns": "predicted", "counts": counts.tolist()},
+    }

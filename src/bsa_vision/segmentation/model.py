@@ -1,0 +1,88 @@
+"""The network: a U-Net that stops at half of the input's resolution, and its deployed form.
+
+The last decoder stage of a U-Net works at full resolution and costs about as much as all the
+others together, while the masks are needed at the size of a body cell (1 cm2, four network pixels
+across in the widest photos). So the network stops one stage early and its logits are interpolated.
+"""
+
+from collections.abc import Sequence
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bsa_vision.segmentation.card import Architecture, ModelCard
+
+#: Input sides must be multiples of this: the encoder halves five times.
+MULTIPLE = 32
+#: Mean and spread of sRGB 0-255 photos of skin on hospital linen; any fixed values of this size do.
+MEAN = (128.0, 112.0, 104.0)
+STD = (60.0, 58.0, 58.0)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Normalise sRGB 0-255 images (n, 3, h, w) for the network."""
+    mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
+    return (images.to(torch.float32) - mean) / std
+
+
+class HalfResolutionUnet(nn.Module):
+    """Logits (n, n_classes, h, w) of normalised images (n, 3, h, w); h and w multiples of 32."""
+
+    def __init__(self, architecture: Architecture, n_classes: int) -> None:
+        super().__init__()
+        channels = architecture.decoder_channels
+        whole = smp.Unet(
+            encoder_name=architecture.encoder,
+            encoder_weights=None,
+            decoder_channels=(*channels, channels[-1]),
+            classes=n_classes,
+        )
+        self.encoder = whole.encoder
+        self.decoder = whole.decoder
+        self.decoder.blocks = whole.decoder.blocks[:-1]
+        self.head = nn.Conv2d(channels[-1], n_classes, kernel_size=3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run the network."""
+        logits = self.head(self.decoder(self.encoder(images)))
+        return functional.interpolate(
+            logits, scale_factor=2.0, mode="bilinear", align_corners=False
+        )
+
+
+class DeployedNetwork(nn.Module):
+    """From sRGB pixels to probabilities in one graph, the same for every engine.
+
+    Takes uint8 (1, h, w, 3), gives two uint8 tensors: the class index (1, h, w) and the
+    probabilities x 255 (1, h, w, n_classes).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, network: nn.Module, mean: Sequence[float], std: Sequence[float], temperature: float
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.inverse_temperature = 1.0 / temperature
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the graph."""
+        images = pixels.permute(0, 3, 1, 2).to(torch.float32)
+        logits = self.network((images - self.mean) / self.std) * self.inverse_temperature
+        probabilities = functional.softmax(logits, dim=1)
+        index = probabilities.argmax(dim=1).to(torch.uint8)
+        rounded = torch.floor(probabilities * 255.0 + 0.5).to(torch.uint8)
+        return index, rounded.permute(0, 2, 3, 1)
+
+
+def deployed(network: nn.Module, card: ModelCard) -> DeployedNetwork:
+    """The deployed form of a trained network, in evaluation mode."""
+    whole = DeployedNetwork(network, card.mean, card.std, card.temperature)
+    return whole.eval()

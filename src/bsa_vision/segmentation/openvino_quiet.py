@@ -1,0 +1,14 @@
+"""OpenVINO without its usage statistics.
+
+Importing `openvino` reports to its makers unless the package that sends the report is missing; it
+then falls back to a stub of its own. A program for patients' photos must open no connection, so the
+sender is hidden before the import.
+"""
+
+import sys
+
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino
+
+__all__ = ["openvino"]

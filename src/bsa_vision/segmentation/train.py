@@ -1,0 +1,316 @@
+"""Training: from a training folder to a checkpoint and a run record.
+
+A run is taken up again from its folder when it was interrupted: the weights, the optimiser, the
+averaged weights and the place in the sequence of crops are in ``checkpoint.pt``.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from bsa_vision.core.errors import InputError
+from bsa_vision.core.provenance import canonical_json, document_digest
+from bsa_vision.segmentation.card import WEIGHTS_FILE, Architecture, find_model
+from bsa_vision.segmentation.dataset import Crops, TrainingFolder, read_training_folder
+from bsa_vision.segmentation.evaluate import evaluate_network
+from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights, count_pixels
+from bsa_vision.segmentation.metrics import agreement_document
+from bsa_vision.segmentation.model import HalfResolutionUnet, normalise
+
+CHECKPOINT = "checkpoint.pt"
+RECORD = "run.json"
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train. A run ends after `steps`, or after `minutes` of training when that is sooner.
+
+    Attributes
+    ----------
+    architecture : the network.
+    long_side : network pixels of a photo's long side.
+    crop, batch : side of the square crops and crops per step.
+    steps, minutes : the budget; the learning rate follows the share of it that is spent.
+    learning_rate, weight_decay : of AdamW, at the peak of the schedule.
+    average : decay of the exponential moving average of the weights, which is what is kept.
+    seed : of the weights and of the crops.
+    workers : processes that load crops (0: in this one).
+    val_minutes : time between evaluations on the held-out part, each followed by a checkpoint.
+    val_images : how many held-out images an evaluation uses at most.
+    """
+
+    architecture: Architecture = field(
+        default_factory=lambda: Architecture("tu-mobilenetv4_conv_small", (96, 64, 48, 24))
+    )
+    long_side: int = 768
+    crop: int = 256
+    batch: int = 16
+    steps: int = 3000
+    minutes: float | None = None
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    average: float = 0.998
+    seed: int = 0
+    workers: int = 1
+    val_minutes: float = 10.0
+    val_images: int = 24
+
+
+class _Run:
+    """The changing state of a run."""
+
+    def __init__(self, network: nn.Module, settings: TrainSettings, device: torch.device) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        self.settings, self.device = settings, device
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict[str, Any]] = []
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        share = self.step / self.settings.steps
+        if self.settings.minutes is not None:
+            share = max(share, self.seconds / (60 * self.settings.minutes))
+        return min(share, 1.0)
+
+    def set_learning_rate(self) -> None:
+        """Linear warm-up over 3 % of the budget, then half a cosine down to 1 % of the peak."""
+        p, warm = self.progress, 0.03
+        if p < warm:
+            factor = max(p, 1e-4) / warm
+        else:
+            turn = torch.tensor((p - warm) / (1 - warm) * torch.pi)
+            factor = 0.01 + 0.99 * 0.5 * (1 + float(torch.cos(turn)))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * factor
+
+    def update_average(self) -> None:
+        """Move the averaged weights; young averages move faster so they forget the random start."""
+        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for key, value in self.network.state_dict().items():
+                if value.is_floating_point():
+                    self.average[key].lerp_(value, 1 - decay)
+                else:
+                    self.average[key].copy_(value)
+
+    def save(self, out: Path, key: str) -> None:
+        """Write the checkpoint whole or not at all."""
+        state = {
+            "key": key,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        fresh = out / f"{CHECKPOINT}.new"
+        torch.save(state, fresh)
+        fresh.replace(out / CHECKPOINT)
+
+    def resume(self, out: Path, key: str) -> None:
+        """Take up the run in `out`, if there is one with the same data and settings."""
+        path = out / CHECKPOINT
+        if not path.is_file():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["key"] != key:
+            msg = f"{out} holds a run with other data or settings."
+            raise InputError(msg, "Choose another output folder, or remove this one.")
+        self.network.load_state_dict(state["network"])
+        self.average = state["average"]
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.history = state["history"]
+
+
+def train(
+    data: Path,
+    out: Path,
+    init: str | None = None,
+    settings: TrainSettings | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Train a network on a training folder.
+
+    Parameters
+    ----------
+    data : the training folder (see `dataset`).
+    out : where ``checkpoint.pt`` and ``run.json`` are written; a run begun there is taken up again.
+    init : name or folder of a model to start from; layers of another shape start at random.
+    settings : how to train.
+    progress : called with each line of the run's history as it is made.
+
+    Returns
+    -------
+    The path of the checkpoint.
+
+    Raises
+    ------
+    InputError
+        When the data cannot be used, or `out` holds a run with other data or settings.
+    """
+    settings = settings or TrainSettings()
+    folder = read_training_folder(data)
+    data_digest = folder.digest()
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    network = HalfResolutionUnet(settings.architecture, len(folder.classes))
+    if init is not None:
+        load_matching(network, find_model(init))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    run = _Run(network, settings, device)
+    key = document_digest({"data": data_digest, "settings": _document(settings), "init": init})
+    run.resume(out, key)
+    loss = CrossEntropyAndDice(class_weights(count_pixels(folder, folder.split["train"])))
+    record = {
+        "data": {
+            "digest": data_digest,
+            "images": {part: len(names) for part, names in folder.split.items()},
+            "patients": len(set(folder.patients.values())),
+        },
+        "classes": {str(code): name for code, name in folder.classes.items()},
+        "settings": _document(settings),
+        "init": init,
+        "versions": _versions(),
+        "device": str(device),
+    }
+    _loop(run, folder, loss.to(device), out, key, record, progress)
+    return out / CHECKPOINT
+
+
+def _loop(
+    run: _Run,
+    folder: TrainingFolder,
+    loss: nn.Module,
+    out: Path,
+    key: str,
+    record: dict[str, Any],
+    progress: Progress | None,
+) -> None:
+    total, count, since_val = 0.0, 0, run.seconds
+    batches = _batches(run, folder)
+    while run.progress < 1.0:
+        started = time.perf_counter()
+        run.set_learning_rate()
+        total += _step(run, loss, *next(batches))
+        count += 1
+        run.step += 1
+        run.update_average()
+        run.seconds += time.perf_counter() - started
+        ended = run.progress >= 1.0
+        if ended or run.seconds - since_val >= 60 * run.settings.val_minutes:
+            line = {
+                "step": run.step,
+                "minutes": round(run.seconds / 60, 2),
+                "loss": round(total / count, 4),
+                **_held_out(run, folder),
+            }
+            run.history.append(line)
+            total, count, since_val = 0.0, 0, run.seconds
+            run.save(out, key)
+            text = canonical_json({**record, "history": run.history})
+            (out / RECORD).write_text(text, encoding="utf-8")
+            if progress is not None:
+                progress(line)
+
+
+def _step(run: _Run, loss: nn.Module, images: Tensor, target: Tensor) -> float:
+    run.network.train()
+    images = images.to(run.device).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=bfloat16_pays(run.device)):
+        logits = run.network(normalise(images))
+    value: Tensor = loss(logits, target.to(run.device))
+    run.optimiser.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(run.network.parameters(), 5.0)
+    run.optimiser.step()
+    return float(value.detach())
+
+
+def _batches(run: _Run, folder: TrainingFolder) -> Iterator[tuple[Tensor, Tensor]]:
+    settings = run.settings
+    crops = Crops(
+        folder,
+        folder.split["train"],
+        side=settings.crop,
+        long_side=settings.long_side,
+        count=(settings.steps - run.step) * settings.batch,
+        seed=settings.seed,
+        first=run.step * settings.batch,
+    )
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        crops,  # type: ignore[arg-type]
+        batch_size=settings.batch,
+        num_workers=settings.workers,
+        prefetch_factor=4 if settings.workers else None,
+    )
+    for images, target in loader:
+        yield images, target
+
+
+def _held_out(run: _Run, folder: TrainingFolder) -> dict[str, Any]:
+    names = folder.split["val"][: run.settings.val_images]
+    if not names:
+        return {}
+    network = averaged_network(run.settings.architecture, len(folder.classes), run.average)
+    network.to(run.device, memory_format=torch.channels_last)
+    counts = evaluate_network(network, folder, names, run.settings.long_side, run.device)
+    document = agreement_document(counts, folder.classes)
+    return {"val": {"mean_dice": document["mean_dice"], "classes": document["classes"]}}
+
+
+def averaged_network(
+    architecture: Architecture, n_classes: int, average: dict[str, Tensor]
+) -> HalfResolutionUnet:
+    """The network that a checkpoint's averaged weights make, in evaluation mode."""
+    network = HalfResolutionUnet(architecture, n_classes)
+    network.load_state_dict(average)
+    return network.eval()
+
+
+def load_matching(network: nn.Module, model: Path) -> None:
+    """Copy a model's weights into the layers of the same name and shape."""
+    own = network.state_dict()
+    weights = load_file(model / WEIGHTS_FILE)
+    same = {k: v.to(own[k].dtype) for k, v in weights.items() if k in own and v.shape == own[k].shape}
+    if not same:
+        msg = f"No layer of {model.name!r} fits the network to be trained."
+        raise InputError(msg, "Start from a model of the same architecture, or from none.")
+    network.load_state_dict(same, strict=False)
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 natively; emulated it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _document(settings: TrainSettings) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    return document
+
+
+def _versions() -> dict[str, str]:
+    packages = ("torch", "timm", "segmentation-models-pytorch", "albumentations", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
