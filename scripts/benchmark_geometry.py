@@ -25,13 +25,12 @@ from bsa_vision.chart.fuse import fuse
 from bsa_vision.chart.gather import gather, see_cells
 from bsa_vision.chart.landmarks import LANDMARKS
 from bsa_vision.chart.register import register
-from bsa_vision.chart.regions import chart_facts
 from bsa_vision.core.errors import Refused
 from bsa_vision.measures.records import VisitEvidence
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
 from bsa_vision.photo.decode import read_photo
-from bsa_vision.pipeline import REPLICATES
+from bsa_vision.pipeline import REPLICATES, chart_facts
 
 
 def truly_visible(points, normals, geometry, size, model, slack=0.006):
@@ -132,7 +131,7 @@ def main() -> None:
                     f"seen {both.sum() / visible.sum():.0%} {','.join(placement.distrusted)}"
                 )
         fused = fuse(photos, len(cells), REPLICATES)
-        visits.append(VisitEvidence(visit.day, fused, 0.0, fused.replicates))
+        visits.append(VisitEvidence(visit.day, fused, 0.0))
     for weighting in ("personal", "lund-browder"):
         measures = measure_series(visits, chart_facts(body, weighting), MeasureSettings())
         report(measures, truth, weighting)

@@ -126,13 +126,14 @@ def main() -> None:
     order = np.argsort(face, kind="stable")
     face, corners = face[order], corners[order]
     mirror = mirrored_cells(model, face, corners)
-    region, side, front = tag_cells(model, face, corners / unit, mirror)
+    neighbours = joined(model, face, corners, unit)
+    region, side, front = tag_cells(model, face, corners / unit, mirror, neighbours)
     np.savez_compressed(
         OUT,
         face=face.astype(np.int32),
         corners=corners.astype(np.uint8),
         corner_unit=np.float32(unit),
-        neighbours=joined(model, face, corners, unit),
+        neighbours=neighbours,
         mirror=mirror,
         region=region,
         side=side,

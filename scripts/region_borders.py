@@ -15,12 +15,13 @@ REFERENCE = {"gender": 0.5, "age": 0.8, "height": 0.4, "weight": 0.85}
 # Points of the midline profile and the flank, (y, z) or (|x|, z), read off the reference body.
 GNATHION, INION = (-0.140, 0.677), (0.020, 0.745)
 SUPRASTERNAL_NOTCH, C7 = (-0.079, 0.610), (0.033, 0.630)
-NECK_FLARE = 0.60  # rise of the neck's base per metre towards the shoulder
+NECK_FLARE = 0.80  # rise of the neck's base per metre towards the shoulder
 AXILLA_X, SHOULDER_FLOOR = 0.176, 0.38
 MID_AXILLARY = ((0.0, -0.026), (0.50, -0.028), (0.60, -0.004), (0.66, -0.020))  # z, y
 ASIS, PUBIC_TUBERCLE = (0.125, 0.175), (0.030, 0.048)
 GLUTEAL_FOLD = ((0.0, -0.002), (0.06, 0.000), (0.20, 0.025))  # |x|, z
 ILIAC_CREST = ((0.0, 0.150), (0.06, 0.175), (0.16, 0.225))
+SMOOTHING_ROUNDS = 3
 MONS_Z, PERINEUM_Y = 0.062, 0.012
 
 
@@ -96,7 +97,8 @@ def regions_of(
     forearm = unit(joints["wrist.L"] - joints["lowerarm01.L"])
     name[below_elbow & ((points - joints["wrist.L"]) @ forearm > 0)] = "hand"
 
-    base = line(SUPRASTERNAL_NOTCH, C7, np.clip(y, -0.079, 0.033)) + NECK_FLARE * x
+    flare = NECK_FLARE * (np.hypot(x, 0.03) - 0.03)  # round at the midline
+    base = line(SUPRASTERNAL_NOTCH, C7, np.clip(y, -0.079, 0.033)) + flare
     name[(z > base) & (x < 0.10)] = "neck"
     name[z > line(GNATHION, INION, np.clip(y, -0.2, 0.03))] = "head"
     return np.array([REGION_NAMES.index(n) for n in name], dtype=np.uint8)
@@ -174,8 +176,24 @@ def _palmar(
     return np.take_along_axis(facing, nearest[None], axis=0)[0] > 0
 
 
+def smoothed(tag: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """Tags with the teeth of borders cut: a cell joins the tag that most of its neighbours have."""
+    both = np.concatenate([neighbours, neighbours[:, ::-1]])
+    degree = np.bincount(both[:, 0], minlength=len(tag))
+    for _ in range(SMOOTHING_ROUNDS):
+        votes = np.zeros((len(tag), int(tag.max()) + 1))
+        np.add.at(votes, (both[:, 0], tag[both[:, 1]]), 1)
+        most = votes.argmax(axis=1)
+        tag = np.where(2 * votes.max(axis=1) > degree, most, tag).astype(tag.dtype)
+    return tag
+
+
 def tag_cells(
-    model: BodyModel, face: np.ndarray, corners: np.ndarray, mirror: np.ndarray
+    model: BodyModel,
+    face: np.ndarray,
+    corners: np.ndarray,
+    mirror: np.ndarray,
+    neighbours: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Region index, side and front of cells, the same left and right."""
     rest = model.rest(REFERENCE)
@@ -197,6 +215,10 @@ def tag_cells(
     region = regions_of(points, share[0], share[1], joints)
     front = fronts_of(region, points, normals, joints)
     region[right], front[right] = region[mirror[right]], front[mirror[right]]
+    region = smoothed(region, neighbours)
+    front = smoothed(front.astype(np.uint8), neighbours).astype(bool)
+    front[region == REGION_NAMES.index("anterior_trunk")] = True
+    front[np.isin(region, [REGION_NAMES.index(n) for n in ("posterior_trunk", "buttock")])] = False
     paired = np.isin(
         region,
         [

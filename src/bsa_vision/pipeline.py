@@ -17,13 +17,15 @@ from bsa_vision.chart.body import Body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
 from bsa_vision.chart.register import Placement, register
+from bsa_vision.chart.regions import REGION_NAMES, Weighting, cell_weights
 from bsa_vision.core.errors import Refused
+from bsa_vision.measures.records import ChartFacts
 from bsa_vision.photo.records import Photo
 from bsa_vision.segmentation.api import Segmenter
 
 #: Long side of what is decoded: enough for 40 mm markers across a whole body, and for 12-megapixel
 #: photos a third of the work.
-DECODE_SIDE = 2048
+DECODE_SIDE = 2000
 #: Long side on which pictures are made and masks are found; the network's own size.
 WORK_SIDE = 768
 #: Perturbed placements gathered per photo for the intervals.
@@ -127,6 +129,19 @@ def assess_photo(
         distrusted=placement.distrusted,
         evidence=None if isinstance(evidence, Refused) else evidence,
         refused=evidence if isinstance(evidence, Refused) else None,
+    )
+
+
+def chart_facts(body: Body, weighting: Weighting) -> ChartFacts:
+    """What the measures need to know of a patient's chart."""
+    cells = load_cells()
+    return ChartFacts.from_cells(
+        weights=cell_weights(body, weighting),
+        areas_cm2=body.cell_areas_cm2,
+        region=cells.region,
+        side=cells.side,
+        region_names=REGION_NAMES,
+        edges=cells.neighbours,
     )
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsa_vision.app.series import read_landmarks, read_series
-from bsa_vision.core.errors import InputError, Refused
+from bsa_vision.app.series import read_series
+from bsa_vision.core.errors import InputError
 
 GOOD: dict[str, Any] = {
     "format": "bsa-vision-series/1",
@@ -190,38 +190,6 @@ def test_any_document_is_read_or_refused_in_words(
     # Anything but a series or an InputError fails the test.
     with contextlib.suppress(InputError):
         assert read_series(folder).patient.id
-
-
-def test_reads_landmarks(tmp_path: Path) -> None:
-    path = tmp_path / "a.landmarks.json"
-    path.write_text('{"points": {"umbilicus": [10, 20.5], "patella_left": [-3, 4]}}')
-    assert read_landmarks(path) == {"umbilicus": (10.0, 20.5), "patella_left": (-3.0, 4.0)}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[]",
-        '{"points": []}',
-        '{"points": {"a": [1]}}',
-        '{"points": {"a": [1, "2"]}}',
-        '{"points": {"a": [1, true]}}',
-        '{"points": {"a": [1, 1e999]}}',
-        '{"points": {"a": [1, 2], "a": [1, 3]}}',
-    ],
-)
-def test_refuses_landmark_files_in_words(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "a.landmarks.json"
-    path.write_text(text)
-    refused = read_landmarks(path)
-    assert isinstance(refused, Refused)
-    assert "a.landmarks.json" in refused.reason
-    assert refused.remedy
-
-
-def test_missing_landmark_file_is_refused(tmp_path: Path) -> None:
-    assert isinstance(read_landmarks(tmp_path / "none.json"), Refused)
 
 
 def test_reads_the_shared_series(data_dir: Path) -> None:

@@ -1,6 +1,5 @@
 """Photo files made in the tests, so that what is in them is known exactly."""
 
-import io
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,15 @@ STORED_BY_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
+# As near to lossless as each format gets.
+LOSSLESS: dict[str, dict[str, int]] = {
+    "JPEG": {"quality": 100, "subsampling": 0},
+    "HEIC": {"quality": -1, "chroma": 444},
+    "PNG": {},
+    "TIFF": {},
+}
+
+pillow_heif.register_heif_opener()
 
 
 @pytest.fixture(scope="session")
@@ -72,35 +80,13 @@ def camera_file(
         image = Image.fromarray(tiles)
         exif = camera_exif(orientation)
         path = folder / f"{orientation}.{kind.lower()}"
-        if kind == "HEIC":
-            # The encoder turns the EXIF orientation into the container's own rotation and mirror.
-            image = stored(image, orientation)
-            heif = pillow_heif.from_pillow(image)
-            heif.save(path, quality=-1, chroma=444, exif=exif)
-            turned = heic_with_orientation(image, exif)
-            path.write_bytes(turned)
-            return path
-        options = {"JPEG": {"quality": 100, "subsampling": 0}}.get(kind, {})
-        stored(image, orientation).save(path, format=kind, exif=exif, **options)
+        turn = STORED_BY_ORIENTATION.get(orientation)
+        stored = image if turn is None else image.transpose(turn)
+        # The HEIC encoder turns EXIF orientation into the container's own rotation and mirror.
+        stored.save(path, format="HEIF" if kind == "HEIC" else kind, exif=exif, **LOSSLESS[kind])
         return path
 
     return write
-
-
-def stored(image: Image.Image, orientation: int) -> Image.Image:
-    """The picture as it lies in a file of this orientation."""
-    turn = STORED_BY_ORIENTATION.get(orientation)
-    return image if turn is None else image.transpose(turn)
-
-
-def heic_with_orientation(image: Image.Image, exif: bytes) -> bytes:
-    """Encode a stored picture; its EXIF orientation becomes the container's."""
-    image = image.copy()
-    image.info["exif"] = exif
-    buffer = io.BytesIO()
-    pillow_heif.register_heif_opener()
-    image.save(buffer, format="HEIF", exif=exif, quality=-1, chroma=444)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -136,8 +122,15 @@ def icc_profile() -> Callable[..., bytes]:
             body += payload + bytes(-len(payload) % 4)
         space = b"GRAY" if colorants is None else b"RGB "
         header = struct.pack(
-            ">L4sL4s4s4s12s4s", start + len(body), bytes(4), 0x02400000, b"mntr", space, b"XYZ ",
-            bytes(12), b"acsp",
+            ">L4sL4s4s4s12s4s",
+            start + len(body),
+            bytes(4),
+            0x02400000,
+            b"mntr",
+            space,
+            b"XYZ ",
+            bytes(12),
+            b"acsp",
         )
         header += bytes(68 - len(header)) + fixed(d50)
         return header + bytes(128 - len(header)) + struct.pack(">L", len(tags)) + table + body

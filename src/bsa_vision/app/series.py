@@ -1,4 +1,4 @@
-"""The series folder at the boundary: `series.json` and its landmark files become checked records.
+"""The series folder at the boundary: `series.json` becomes checked records.
 
 What is wrong with the list itself (a missing field, a name instead of a pseudonym, a path that
 leaves the folder) stops the command with an `InputError`. A photo that is listed but absent does
@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bsa_vision.chart.patient import Patient, patient_problem
-from bsa_vision.core.errors import InputError, Refused
+from bsa_vision.core.errors import InputError
 
 SERIES_FORMAT = "bsa-vision-series/1"
 
@@ -152,36 +152,6 @@ def read_series(path: Path) -> Series:
         for visit in sorted(parsed.visits, key=lambda visit: visit.day)
     )
     return Series(folder=folder, study=parsed.study, patient=patient, visits=visits)
-
-
-def read_landmarks(path: Path) -> dict[str, tuple[float, float]] | Refused:
-    """Landmarks of one photo by name, in pixels of the photo as displayed at full size."""
-    remedy = "Mark the landmarks of this photo again, or remove the file from series.json."
-    try:
-        document = _read_json(path)
-    except InputError as error:
-        return Refused("landmarks_unreadable", error.reason, remedy)
-    points = document.get("points") if isinstance(document, dict) else None
-    if not isinstance(points, dict):
-        reason = f'{path.name}: needed {{"points": {{name: [x, y], ...}}}}, got something else.'
-        return Refused("landmarks_malformed", reason, remedy)
-    checked: dict[str, tuple[float, float]] = {}
-    for name, point in points.items():
-        if not _is_point(point):
-            reason = f"{path.name}: {name}: needed [x, y] in pixels, got {_shown(point)}."
-            return Refused("landmarks_malformed", reason, remedy)
-        checked[name] = (float(point[0]), float(point[1]))
-    return checked
-
-
-def _is_point(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 2
-        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
-        # Beyond any photo: also keeps infinities out of the fit.
-        and all(abs(v) < 1e6 for v in value)
-    )
 
 
 def _read_json(path: Path) -> Any:

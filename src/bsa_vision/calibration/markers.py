@@ -9,11 +9,18 @@ from numpy.typing import NDArray
 from bsa_vision.calibration.sheets import MARKER_DICTIONARY
 from bsa_vision.core.frames import FloatArray
 
-#: Long side at which markers are sought first; they are refined at full size.
+#: Long side at which markers are sought first; they are refined at the photo's own size.
 SEARCH_SIDE = 1024
-SIDE_SAMPLES = 24
+#: Photos up to this long side are also searched enlarged, for markers of few pixels.
+ENLARGE_SIDE = 1280
 WANTED_MARKERS = 4
 DISPLAY_GAMMA = 2.2
+SIDE_SAMPLES = 24
+#: The edge is sought this far from where the detector put it, in marker sides (the first inner
+#: module begins at a sixth), and within these bounds in pixels.
+REACH_SIDES = 1 / 8
+REACH_PX = (2.0, 8.0)
+PROFILE_STEP = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,31 +39,37 @@ class Marker:
 def find_markers(grey: NDArray[np.uint8], ids: frozenset[int]) -> list[Marker]:
     """Markers of the given ids in a grey photo (H, W), corners refined to sub-pixel.
 
-    A reduced copy is searched first; the full photo only when fewer than four were found.
+    A reduced copy is searched first; the photo itself, and for small photos an enlarged copy, only
+    while fewer than four markers were found.
     """
-    height, width = grey.shape
-    factor = SEARCH_SIDE / max(height, width)
+    longest = max(grey.shape)
+    factors = [factor for factor in (SEARCH_SIDE / longest,) if factor < 1]
+    factors += [1.0] + [2.0] * (longest <= ENLARGE_SIDE)
     found: list[Marker] = []
-    if factor < 1:
-        small = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        found = _detect(small, ids, factor)
-    if len({marker.id for marker in found}) < WANTED_MARKERS:
-        whole = _detect(grey, ids, 1.0)
-        if len(whole) >= len(found):
-            found = whole
+    for factor in factors:
+        seen = _detect(grey, ids, factor)
+        if len(seen) > len(found):
+            found = seen
+        if len({marker.id for marker in found}) >= WANTED_MARKERS:
+            break
     return [Marker(marker.id, refine_corners(grey, marker.corners)) for marker in found]
 
 
 def _detect(grey: NDArray[np.uint8], ids: frozenset[int], factor: float) -> list[Marker]:
+    """Markers in a copy of the photo resized by a factor, in pixels of the photo."""
+    size = tuple(max(1, round(side * factor)) for side in reversed(grey.shape))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    searched = grey if factor == 1 else cv2.resize(grey, size, interpolation=how)
     parameters = cv2.aruco.DetectorParameters()
-    parameters.minMarkerPerimeterRate = 0.02
-    detector = cv2.aruco.ArucoDetector(MARKER_DICTIONARY, parameters)
-    corners, found_ids, _ = detector.detectMarkers(grey)
-    if found_ids is None:
+    corners, found, _ = cv2.aruco.ArucoDetector(MARKER_DICTIONARY, parameters).detectMarkers(
+        searched
+    )
+    if found is None:
         return []
+    stretch = np.array([grey.shape[1] / searched.shape[1], grey.shape[0] / searched.shape[0]])
     return [
-        Marker(int(marker_id), (quad[0].astype(np.float64) + 0.5) / factor - 0.5)
-        for quad, marker_id in zip(corners, found_ids.ravel(), strict=True)
+        Marker(int(marker_id), (quad[0].astype(np.float64) + 0.5) * stretch - 0.5)
+        for quad, marker_id in zip(corners, found.ravel(), strict=True)
         if int(marker_id) in ids
     ]
 
@@ -64,55 +77,57 @@ def _detect(grey: NDArray[np.uint8], ids: frozenset[int], factor: float) -> list
 def refine_corners(grey: NDArray[np.uint8], corners: FloatArray) -> FloatArray:
     """Corners (4, 2) as the meeting points of lines fitted to the marker's four sides.
 
-    Along each side, the edge is found to sub-pixel as the steepest point of the brightness across
-    it. A side whose edge is not clear keeps its first place.
+    Across each side the edge is the steepest point of the light, found to sub-pixel. A corner that
+    would move further than the search reached keeps its place.
     """
-    side_px = float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).mean())
-    # The search must not reach the first inner module (a sixth of the side) nor the next marker.
-    reach = float(np.clip(side_px / 8, 2.0, 8.0))
-    lines = [
-        _fit_side(grey, corners[i], corners[(i + 1) % 4], reach) for i in range(4)
-    ]
+    along = np.roll(corners, -1, axis=0) - corners
+    lengths = np.linalg.norm(along, axis=1)
+    if lengths.min() < 1:
+        return corners
+    # Corners run clockwise with y down, so this normal points out of the marker.
+    normals = np.stack([along[:, 1], -along[:, 0]], axis=1) / lengths[:, None]
+    reach = float(np.clip(lengths.mean() * REACH_SIDES, *REACH_PX))
+    offsets = np.arange(-reach, reach + PROFILE_STEP / 2, PROFILE_STEP)
+    places = np.linspace(0.08, 0.92, SIDE_SAMPLES)
+    base = corners[:, None] + places[None, :, None] * along[:, None]
+    where = base[:, :, None] + offsets[None, None, :, None] * normals[:, None, None]
+    distance, clear = _edges(grey, where.reshape(4 * SIDE_SAMPLES, -1, 2).astype(np.float32))
+    points = base + distance.reshape(4, -1, 1) * normals[:, None]
+    kept = clear.reshape(4, -1)
+    lines = [_line(points[side][kept[side]]) for side in range(4)]
     refined = corners.copy()
     for i in range(4):
-        point = np.cross(lines[i - 1], lines[i])
-        if abs(point[2]) > 1e-9:
-            candidate = point[:2] / point[2]
-            if np.linalg.norm(candidate - corners[i]) <= 1.5 * reach:
-                refined[i] = candidate
+        meeting = np.cross(lines[i - 1], lines[i])
+        if abs(meeting[2]) > 1e-9:
+            moved = meeting[:2] / meeting[2]
+            if np.linalg.norm(moved - corners[i]) <= 1.5 * reach:
+                refined[i] = moved
     return refined
 
 
-def _fit_side(
-    grey: NDArray[np.uint8], start: FloatArray, end: FloatArray, reach: float
-) -> FloatArray:
-    """Homogeneous line (3,) through the edge between two corners."""
-    along = end - start
-    length = float(np.linalg.norm(along))
-    # Corners run clockwise with y down, so this normal points out of the marker.
-    normal = np.array([along[1], -along[0]]) / length
-    offsets = np.arange(-reach, reach + 0.25, 0.5)
-    base = start + np.linspace(0.08, 0.92, SIDE_SAMPLES)[:, None] * along
-    where = (base[:, None, :] + offsets[None, :, None] * normal).astype(np.float32)
+def _edges(
+    grey: NDArray[np.uint8], where: NDArray[np.float32]
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Signed distance of the edge on each profile (n, steps, 2), and whether it is clear."""
     profile = cv2.remap(
         grey, where[..., 0], where[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    ).astype(np.float64)
-    # In linear light blur is symmetric; in gamma-coded light the dark square would seem smaller.
-    profile = (profile / 255) ** DISPLAY_GAMMA
-    slope = cv2.GaussianBlur(np.gradient(profile, axis=1), (5, 1), 0)
-    best = np.clip(slope.argmax(axis=1), 1, len(offsets) - 2)
+    )
+    # In linear light blur is symmetric; in gamma-coded light a dark square seems too small.
+    light = (profile.astype(np.float64) / 255) ** DISPLAY_GAMMA
+    slope = cv2.GaussianBlur(np.gradient(light, axis=1), (5, 1), 0)
+    best = np.clip(slope.argmax(axis=1), 1, slope.shape[1] - 2)
     rows = np.arange(len(best))
     before, peak, after = slope[rows, best - 1], slope[rows, best], slope[rows, best + 1]
     bend = before - 2 * peak + after
     shift = np.where(bend < 0, 0.5 * (before - after) / np.minimum(bend, -1e-9), 0.0)
-    distance = offsets[best] + 0.5 * np.clip(shift, -1, 1)
-    clear = peak > 0.4 * np.median(peak)
-    points = base + distance[:, None] * normal
-    return _robust_line(points[clear])
+    middle = (slope.shape[1] - 1) / 2
+    distance = PROFILE_STEP * (best - middle + np.clip(shift, -1, 1))
+    return distance, peak >= 0.4 * np.median(peak)
 
 
-def _robust_line(points: FloatArray) -> FloatArray:
-    """Homogeneous line (3,) by total least squares with Huber weights."""
-    line = cv2.fitLine(points.astype(np.float32), cv2.DIST_HUBER, 0, 0.01, 0.01).ravel()
-    vx, vy, x, y = (float(value) for value in line)
-    return np.array([-vy, vx, vy * x - vx * y])
+def _line(points: FloatArray) -> FloatArray:
+    """Homogeneous line (3,) through points (n, 2), outliers weighed down (Huber)."""
+    if len(points) < 2:
+        return np.zeros(3)
+    vx, vy, x, y = cv2.fitLine(points.astype(np.float32), cv2.DIST_HUBER, 0, 0.01, 0.01).ravel()
+    return np.array([-vy, vx, vy * x - vx * y], dtype=np.float64)

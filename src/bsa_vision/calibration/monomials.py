@@ -20,16 +20,19 @@ from numpy.typing import NDArray
 from bsa_vision.calibration.srgb import lab_jacobian, linear_to_lab
 from bsa_vision.core.frames import FloatArray
 
-#: Light below this is treated as this in the tone curve and in roots (1 sRGB code is 0.0003).
-DARKEST = 1e-3
+#: Half a code of sRGB: light that is recorded as 0 is treated as this.
+DARKEST = 1.5e-4
+#: Below this light the tone curve goes on as a straight line (code 7: noise and flare rule there).
+TONE_FOOT = 2e-3
 #: The tone curve stays rising: its slope in log-log is at least this everywhere.
 LEAST_TONE_SLOPE = 0.3
+LOG_FOOT = float(np.log(TONE_FOOT))
 #: Weight of the priors, in CIELAB units per unit of coefficient: identity for the matrix and the
 #: tone curve (weak), zero for every further term (strong enough to hold 24 patches' noise).
 WEAK_PRIOR = 0.1
 TERM_PRIOR = 3.0
 MAX_STEPS = 30
-LOO_STEPS = 6
+LOO_STEPS = 4
 CHROMA_WEIGHT = 0.03
 
 
@@ -64,23 +67,28 @@ class MonomialModel:
 
     def predict(self, parameters: FloatArray, linear: FloatArray) -> FloatArray:
         """Corrected linear light (..., n, 3) of linear light (n, 3) for parameters (..., P)."""
-        features, _ = self._features(parameters, np.log(np.maximum(linear, DARKEST)))
+        return self.evaluate(parameters, np.log(np.maximum(linear, DARKEST)))
+
+    def evaluate(self, parameters: FloatArray, log_x: FloatArray) -> FloatArray:
+        """`predict` from the logarithm of light."""
+        features = self._features(parameters, log_x)
         return np.asarray(features @ self._coefficients(parameters))
 
     def _coefficients(self, parameters: FloatArray) -> FloatArray:
         return parameters[..., :-2].reshape(*parameters.shape[:-1], len(self.exponents), 3)
 
-    def _features(self, parameters: FloatArray, log_x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Monomials (..., n, k) and ln t (..., n, 3)."""
+    def _features(self, parameters: FloatArray, log_x: FloatArray) -> FloatArray:
+        """Monomials (..., n, k)."""
         alpha, beta = parameters[..., -2, None, None], parameters[..., -1, None, None]
-        log_t = alpha * log_x + beta * log_x**2
-        return np.exp(log_t @ np.array(self.exponents).T), log_t
+        curved = np.maximum(log_x, LOG_FOOT)
+        log_t = alpha * curved + beta * curved**2 + (log_x - curved)
+        return np.exp(log_t @ np.array(self.exponents).T)
 
-    def _jacobian(
+    def jacobian(
         self, parameters: FloatArray, log_x: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Corrected light (B, n, 3) and its derivatives (B, n, 3, P)."""
-        features, _ = self._features(parameters, log_x)
+        features = self._features(parameters, log_x)
         coefficients = self._coefficients(parameters)
         batch, n, k = features.shape
         jacobian = np.zeros((batch, n, 3, self.n_parameters))
@@ -89,7 +97,8 @@ class MonomialModel:
             by_coefficient[:, :, channel, :, channel] = features
         jacobian[..., :-2] = by_coefficient.reshape(batch, n, 3, 3 * k)
         exponents = np.array(self.exponents).T
-        for column, power in ((-2, log_x), (-1, log_x**2)):
+        curved = np.maximum(log_x, LOG_FOOT)
+        for column, power in ((-2, curved), (-1, curved**2)):
             jacobian[..., column] = (features * (power @ exponents)) @ coefficients
         return features @ coefficients, jacobian
 
@@ -141,8 +150,7 @@ class _Problem:
         self.priors = model.priors()
 
     def cost(self, parameters: FloatArray, masks: FloatArray) -> FloatArray:
-        features, _ = self.model._features(parameters, self.log_x)
-        light = features @ self.model._coefficients(parameters)
+        light = self.model.evaluate(parameters, self.log_x)
         residual = (linear_to_lab(light) - self.lab) * self.weights * masks[..., None]
         pull = (parameters - self.centre) * self.priors
         return (residual**2).sum(axis=(1, 2)) + (pull**2).sum(axis=1)
@@ -153,7 +161,7 @@ class _Problem:
         damping = np.full(batch, 1e-3)
         cost = self.cost(parameters, masks)
         for _ in range(steps):
-            light, jacobian = self.model._jacobian(parameters, self.log_x)
+            light, jacobian = self.model.jacobian(parameters, self.log_x)
             rows = lab_jacobian(light) @ jacobian
             weights = self.weights * masks[..., None]
             rows = (rows * weights[..., None]).reshape(batch, -1, size)
@@ -168,6 +176,11 @@ class _Problem:
             normal[:, index, index] += damping[:, None] * diagonal
             step = np.linalg.solve(normal, slope[..., None])[..., 0]
             trial = parameters - step
+            # ln t rises fastest or slowest at the foot and at full light (ln x = 0).
+            trial[:, -2] = np.maximum(trial[:, -2], LEAST_TONE_SLOPE)
+            trial[:, -1] = np.minimum(
+                trial[:, -1], (trial[:, -2] - LEAST_TONE_SLOPE) / (-2 * LOG_FOOT)
+            )
             trial_cost = self.cost(trial, masks)
             better = trial_cost < cost
             gained = np.where(better, (cost - trial_cost) / np.maximum(cost, 1e-12), 0)

@@ -20,12 +20,16 @@ LINEAR_TO_XYZ_D50 = np.array(
 XYZ_D50_TO_LINEAR = np.linalg.inv(LINEAR_TO_XYZ_D50)
 WHITE_D50 = LINEAR_TO_XYZ_D50.sum(axis=1)
 
-_CODES = np.arange(256) / 255
-SRGB_CODE_TO_LINEAR = np.where(
-    _CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4
-)
-
 _DELTA = 6 / 29
+
+
+def srgb_values_to_linear(values: ArrayLike) -> FloatArray:
+    """SRGB values in 0..1 (any shape) to linear light."""
+    signal = np.asarray(values, dtype=np.float64)
+    return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
+
+
+SRGB_CODE_TO_LINEAR = srgb_values_to_linear(np.arange(256) / 255)
 
 
 def srgb_to_linear(codes: NDArray[np.uint8]) -> FloatArray:

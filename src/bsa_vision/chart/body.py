@@ -6,6 +6,7 @@ Mass is the volume at 980 kg/m3, height the vertical extent of the body at rest,
 ``anny.Anthropometry`` defines them.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -32,64 +33,71 @@ _AGE_AXIS = (0.0, 0.05, 0.215, 0.415, 0.67, 0.77, 0.83, 1.0)
 _JUDGED_AT_M = 1.7
 #: Fatness at which the local changes set in, before the weight axis (-0.5..0.5) is used up.
 _LOCAL_ONSET = 0.2
-FATNESS_RANGE = (-3.0, 4.5)
+FATNESS_RANGE = (-4.0, 6.0)
+
+#: Anny's local changes are drawn for -1..1; beyond, only changes of scale stay believable.
+_DRAWN_LIMIT = 1.0
 
 #: Growth of each local change per unit of fatness, (female, male); ``*`` stands for l and r.
 _FATTER: dict[str, tuple[float, float]] = {
-    "torso-scale-horiz-incr": (0.35, 0.35),
+    "torso-scale-horiz-incr": (0.35, 0.40),
     "torso-scale-depth-incr": (0.40, 0.45),
-    "hip-scale-horiz-incr": (0.50, 0.35),
+    "hip-scale-horiz-incr": (0.45, 0.35),
     "hip-scale-depth-incr": (0.50, 0.45),
-    "stomach-pregnant-incr": (0.40, 0.60),
-    "measure-waist-circ-incr": (0.55, 0.60),
-    "measure-hips-circ-incr": (0.60, 0.45),
+    "stomach-pregnant-incr": (0.35, 0.45),
+    "measure-waist-circ-incr": (0.60, 0.65),
+    "measure-hips-circ-incr": (0.45, 0.35),
     "measure-bust-circ-incr": (0.25, 0.25),
     "measure-underbust-circ-incr": (0.35, 0.35),
-    "buttocks-volume-incr": (0.40, 0.30),
-    "*-upperleg-fat-incr": (0.90, 0.70),
-    "*-lowerleg-fat-incr": (0.70, 0.60),
-    "*-upperarm-fat-incr": (0.90, 0.70),
-    "*-lowerarm-fat-incr": (0.40, 0.40),
-    "measure-thigh-circ-incr": (0.30, 0.30),
-    "measure-knee-circ-incr": (0.45, 0.35),
-    "measure-calf-circ-incr": (0.25, 0.25),
+    "buttocks-volume-incr": (0.30, 0.25),
+    "*-upperleg-fat-incr": (0.50, 0.40),
+    "*-upperleg-scale-horiz-incr": (0.30, 0.25),
+    "*-upperleg-scale-depth-incr": (0.40, 0.35),
+    "*-lowerleg-fat-incr": (0.40, 0.35),
+    "*-lowerleg-scale-horiz-incr": (0.45, 0.40),
+    "*-lowerleg-scale-depth-incr": (0.35, 0.30),
+    "*-upperarm-fat-incr": (0.60, 0.50),
+    "*-upperarm-scale-depth-incr": (0.40, 0.35),
+    "*-lowerarm-fat-incr": (0.30, 0.30),
+    "*-lowerarm-scale-depth-incr": (0.30, 0.30),
+    "measure-thigh-circ-incr": (0.30, 0.25),
+    "measure-knee-circ-incr": (0.40, 0.35),
+    "measure-calf-circ-incr": (0.20, 0.20),
     "measure-ankle-circ-incr": (0.25, 0.20),
     "measure-upperarm-circ-incr": (0.30, 0.30),
     "measure-wrist-circ-incr": (0.20, 0.20),
     "measure-neck-circ-incr": (0.50, 0.60),
-    "neck-double-incr": (0.50, 0.60),
-    "neck-back-scale-depth-incr": (0.40, 0.50),
-    "head-fat-incr": (0.50, 0.60),
+    "neck-double-incr": (0.40, 0.45),
+    "neck-scale-depth-incr": (0.30, 0.40),
+    "head-fat-incr": (0.50, 0.55),
 }
 #: The same per unit of leanness; taken with a negative sign.
 _THINNER: dict[str, tuple[float, float]] = {
-    "torso-scale-horiz-incr": (0.45, 0.45),
-    "torso-scale-depth-incr": (0.55, 0.60),
-    "hip-scale-horiz-incr": (0.45, 0.45),
-    "hip-scale-depth-incr": (0.50, 0.50),
-    "measure-waist-circ-incr": (0.40, 0.40),
-    "measure-hips-circ-incr": (0.70, 0.70),
+    "torso-scale-horiz-incr": (0.50, 0.50),
+    "torso-scale-depth-incr": (0.60, 0.65),
+    "hip-scale-horiz-incr": (0.50, 0.50),
+    "hip-scale-depth-incr": (0.55, 0.55),
+    "measure-waist-circ-incr": (0.30, 0.30),
+    "measure-hips-circ-incr": (0.40, 0.40),
     "measure-bust-circ-incr": (0.35, 0.35),
     "measure-underbust-circ-incr": (0.35, 0.35),
-    "buttocks-volume-incr": (0.70, 0.70),
-    "*-upperleg-fat-incr": (0.90, 0.90),
-    "*-lowerleg-fat-incr": (0.80, 0.80),
-    "*-upperarm-fat-incr": (0.90, 0.90),
-    "*-lowerarm-fat-incr": (0.70, 0.70),
-    "*-upperarm-scale-horiz-incr": (0.40, 0.40),
+    "buttocks-volume-incr": (0.40, 0.40),
+    "*-upperleg-fat-incr": (0.40, 0.40),
+    "*-upperleg-scale-horiz-incr": (0.50, 0.50),
+    "*-upperleg-scale-depth-incr": (0.60, 0.60),
+    "*-lowerleg-fat-incr": (0.50, 0.50),
+    "*-lowerleg-scale-horiz-incr": (0.35, 0.35),
+    "*-lowerleg-scale-depth-incr": (0.40, 0.40),
+    "*-upperarm-fat-incr": (0.50, 0.50),
     "*-upperarm-scale-depth-incr": (0.40, 0.40),
-    "*-lowerarm-scale-horiz-incr": (0.40, 0.40),
-    "*-lowerarm-scale-depth-incr": (0.40, 0.40),
-    "*-upperleg-scale-horiz-incr": (0.30, 0.30),
-    "*-upperleg-scale-depth-incr": (0.40, 0.40),
-    "*-lowerleg-scale-horiz-incr": (0.20, 0.20),
-    "*-lowerleg-scale-depth-incr": (0.20, 0.20),
-    "measure-thigh-circ-incr": (0.70, 0.70),
-    "measure-knee-circ-incr": (0.40, 0.40),
-    "measure-calf-circ-incr": (0.50, 0.50),
-    "measure-ankle-circ-incr": (0.20, 0.20),
-    "measure-upperarm-circ-incr": (0.50, 0.50),
-    "measure-wrist-circ-incr": (0.40, 0.40),
+    "*-lowerarm-fat-incr": (0.50, 0.50),
+    "*-lowerarm-scale-depth-incr": (0.35, 0.35),
+    "measure-thigh-circ-incr": (0.35, 0.35),
+    "measure-knee-circ-incr": (0.25, 0.25),
+    "measure-calf-circ-incr": (0.25, 0.25),
+    "measure-ankle-circ-incr": (0.15, 0.15),
+    "measure-upperarm-circ-incr": (0.30, 0.30),
+    "measure-wrist-circ-incr": (0.25, 0.25),
     "measure-neck-circ-incr": (0.50, 0.50),
     "head-fat-incr": (0.80, 0.80),
 }
@@ -200,20 +208,24 @@ def _parameters(
     if excess <= 0:
         return phenotype, {}
     amounts, sign = (_FATTER, 1.0) if fatness > 0 else (_THINNER, -1.0)
-    scale = sign * excess * patient.height_cm / (100 * _JUDGED_AT_M)
-    return phenotype, _by_side(amounts, patient.sex, scale)
+    scale = sign * patient.height_cm / (100 * _JUDGED_AT_M)
+    changes = _by_side(amounts, patient.sex, excess)
+    return phenotype, {name: scale * amount for name, amount in changes.items()}
 
 
 def _by_side(
-    amounts: Mapping[str, tuple[float, float]], sex: Sex, scale: float
+    amounts: Mapping[str, tuple[float, float]], sex: Sex, excess: float
 ) -> dict[str, float]:
-    """Local changes of one sex times `scale`, ``*`` written out for both sides."""
+    """Local changes of one sex at an excess of fatness, ``*`` written out for both sides."""
     column = 0 if sex == "female" else 1
-    return {
-        name.replace("*", side, 1): pair[column] * scale
-        for name, pair in amounts.items()
-        for side in ("l", "r")
-    }
+    changes: dict[str, float] = {}
+    for name, pair in amounts.items():
+        amount = pair[column] * excess
+        if "-scale-" not in name:
+            amount = _DRAWN_LIMIT * math.tanh(amount / _DRAWN_LIMIT)
+        for side in "lr":
+            changes[name.replace("*", side, 1)] = amount
+    return changes
 
 
 def _tried(patient: Patient, stature: float, fatness: float) -> _Trial:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bsa_vision.cli.console import exit_code, progress_bars, results, write_json
+from bsa_vision.cli.console import exit_code, progress_bars, results, warn, write_json
 
 
 def calibrate(
@@ -16,7 +16,7 @@ def calibrate(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
 ) -> None:
-    """Find the colour card and the scale sheet in photos and say how well they fit."""
+    """Find the colour card and scale sheet in photos."""
     from bsa_vision.app.calibrate import calibrate_photos
 
     with progress_bars() as progress:
@@ -32,28 +32,27 @@ def calibrate(
 def _show(document: dict[str, Any]) -> None:
     from rich.table import Table
 
-    table = Table()
-    for heading in ("photo", "verdict", "colour dE00 (raw), model", "mm/px", "tilt", "remarks"):
-        table.add_column(heading, overflow="fold")
+    table = Table("photo", "verdict", "colour dE00 (raw), model", "mm/px", "tilt")
     for photo in document["photos"]:
-        colour, scale = photo["colour"], photo["scale"]
+        scale = photo["scale"]
         table.add_row(
-            photo["file"],
+            Path(photo["file"]).name,
             photo["verdict"],
-            _colour(colour),
+            _colour(photo["colour"]),
             f"{scale['mm_per_px']:.3f}" if scale else "-",
             f"{scale['tilt_deg']:.0f}°" if scale else "-",
-            " ".join(
-                text
-                for text in (
-                    photo["reason"] or photo["colour_reason"],
-                    None if photo["reason"] else photo["scale_reason"],
-                    *photo["remedies"],
-                )
-                if text
-            ),
         )
     results().print(table)
+    for photo in document["photos"]:
+        for remark in _remarks(photo):
+            warn(f"{photo['file']}: {remark}")
+
+
+def _remarks(photo: dict[str, Any]) -> list[str]:
+    if photo["reason"]:
+        return [" ".join((photo["reason"], *photo["remedies"]))]
+    reasons = dict.fromkeys((photo["colour_reason"], photo["scale_reason"]))
+    return [*(reason for reason in reasons if reason), *photo["remedies"]]
 
 
 def _colour(colour: dict[str, Any] | None) -> str:

@@ -8,14 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from bsa_vision.app.progress import Progress as ShowProgress
-from bsa_vision.app.progress import ProgressEvent
+from bsa_vision.app.progress import Progress, ProgressEvent
 from bsa_vision.core.provenance import canonical_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class ExitCode(IntEnum):
@@ -35,14 +34,28 @@ def exit_code(failed: int, total: int) -> ExitCode:
     return ExitCode.ALL_REFUSED if failed == total else ExitCode.SOME_FAILED
 
 
-def results() -> Console:
+def results() -> "Console":
     """The console of results (stdout)."""
+    from rich.console import Console
+
     return Console()
 
 
-def messages() -> Console:
+def messages() -> "Console":
     """The console of progress and messages (stderr)."""
+    from rich.console import Console
+
     return Console(stderr=True)
+
+
+def say(text: str) -> None:
+    """Put a line among the results, as it is: no markup, no folding."""
+    results().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(text: str, style: str = "yellow") -> None:
+    """Put a line among the messages, as it is."""
+    messages().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def write_json(document: dict[str, Any]) -> None:
@@ -51,16 +64,18 @@ def write_json(document: dict[str, Any]) -> None:
 
 
 @contextmanager
-def progress_bars() -> Iterator[ShowProgress]:
+def progress_bars() -> Iterator[Progress]:
     """Bars on stderr, one per item, for as long as the block runs."""
+    from rich import progress as bar
+
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[stage]}"),
+        bar.TextColumn("{task.description}"),
+        bar.BarColumn(),
+        bar.MofNCompleteColumn(),
+        bar.TimeElapsedColumn(),
+        bar.TextColumn("{task.fields[stage]}"),
     )
-    with Progress(*columns, console=messages()) as bars:
+    with bar.Progress(*columns, console=messages()) as bars:
         tasks: dict[str, Any] = {}
 
         def show(event: ProgressEvent) -> None:

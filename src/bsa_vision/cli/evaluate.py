@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bsa_vision.cli.console import exit_code, messages, progress_bars, results, write_json
+from bsa_vision.cli.console import exit_code, progress_bars, results, warn, write_json
 
 
 def evaluate(
@@ -13,7 +13,7 @@ def evaluate(
     truth: Annotated[Path, typer.Option(help="Folder of true masks of the same names.")],
     json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
 ) -> None:
-    """Compare predicted with true masks: Dice, IoU, precision and recall, pixels pooled."""
+    """Compare predicted with true masks, class by class."""
     from bsa_vision.app.masks import evaluate_masks
 
     with progress_bars() as progress:
@@ -36,4 +36,4 @@ def _show(document: dict[str, Any]) -> None:
         table.add_row(row["name"], f"{row['true_pixels']:,}", *values)
     results().print(table)
     for failure in document["failed"]:
-        messages().print(failure["reason"], style="yellow", markup=False, highlight=False)
+        warn(failure["reason"])

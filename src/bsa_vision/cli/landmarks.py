@@ -10,7 +10,7 @@ from bsa_vision.cli.console import results, write_json
 def landmarks(
     json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
 ) -> None:
-    """List the surface landmarks that photos can be placed by."""
+    """List the surface landmarks that photos are placed by."""
     from bsa_vision.app.landmarks import landmarks_document
 
     document = landmarks_document()

@@ -20,12 +20,14 @@ from bsa_vision.cli import (
     sheet,
     train,
 )
-from bsa_vision.cli.console import ExitCode, messages
+from bsa_vision.cli.console import ExitCode, warn
 from bsa_vision.core.errors import InputError
 
 app = typer.Typer(
     name="bsa-vision",
     no_args_is_help=True,
+    # Plain help: the boxes of rich cost a third of the time until help answers.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Affected body-surface area and re-epithelialisation, measured from photographs.",
     epilog="Exit codes: 0 done; 1 a bug; 2 bad usage or input; 3 done, but some items failed; "
@@ -71,17 +73,15 @@ def run() -> None:
     try:
         app()
     except InputError as error:
-        messages().print(f"bsa-vision: {error}", style="red", markup=False, highlight=False)
+        warn(f"bsa-vision: {error}", style="red")
         sys.exit(ExitCode.BAD_INPUT)
     except Exception as error:
         if "--debug" in sys.argv[1:]:
             raise
-        messages().print(
+        warn(
             f"bsa-vision: unexpected {type(error).__name__}: {error}\n"
             "This is a bug. Run `bsa-vision --debug ...` to see where it happened.",
             style="red",
-            markup=False,
-            highlight=False,
         )
         sys.exit(ExitCode.BUG)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bsa_vision.cli.console import exit_code, messages, progress_bars, results, write_json
+from bsa_vision.cli.console import exit_code, progress_bars, say, warn, write_json
 
 
 def predict(
@@ -14,7 +14,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder of the masks, NAME.png.")],
     json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
 ) -> None:
-    """Write a mask of skin states for each photo, in the model's codes."""
+    """Write a mask of skin states for each photo."""
     from bsa_vision.app.masks import predict_masks, prediction_document
 
     with progress_bars() as progress:
@@ -24,6 +24,6 @@ def predict(
         write_json(prediction_document(outcomes, model))
     else:
         for refusal in refused:
-            messages().print(str(refusal), style="yellow", markup=False, highlight=False)
-        results().print(f"{len(outcomes) - len(refused)} masks in {out}", markup=False)
+            warn(str(refusal))
+        say(f"{len(outcomes) - len(refused)} masks in {out}")
     raise typer.Exit(exit_code(len(refused), len(outcomes)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bsa_vision.cli.console import ExitCode, messages, progress_bars, results, write_json
+from bsa_vision.cli.console import ExitCode, progress_bars, results, say, warn, write_json
 
 if TYPE_CHECKING:
     from bsa_vision.app.score import SeriesOutcome
@@ -41,7 +41,7 @@ def score(
     overwrite: Annotated[bool, typer.Option(help="Score again what is already done.")] = False,
     json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
 ) -> None:
-    """Score photo series: percent of body surface per visit, and re-epithelialisation rates."""
+    """Score photo series: percent of body surface, healing rates."""
     from bsa_vision.app.score import score_many
 
     with progress_bars() as progress:
@@ -82,9 +82,7 @@ def show_outcome(outcome: "SeriesOutcome") -> None:
     console = results()
     document = outcome.document
     if document is None:
-        messages().print(
-            f"{outcome.series}: {outcome.status}: {outcome.reason}", style="red", markup=False
-        )
+        warn(f"{outcome.series}: {outcome.status}: {outcome.reason}", style="red")
         return
     table = Table(title=f"{outcome.series.name}: percent of body surface", title_justify="left")
     table.add_column("day")
@@ -107,12 +105,12 @@ def show_outcome(outcome: "SeriesOutcome") -> None:
         )
     console.print(table)
     for line in _endpoint_lines(document["endpoints"]):
-        console.print(line, markup=False, highlight=False)
+        say(line)
     for line in _photo_lines(document):
-        messages().print(line, style="yellow", markup=False, highlight=False)
+        warn(line)
     if outcome.status == "skipped":
-        console.print("Already scored with these photos, model and settings; --overwrite repeats.")
-    console.print(f"Report: {outcome.out / 'report.html'}", markup=False, soft_wrap=True)
+        say("Already scored with these photos, model and settings; --overwrite repeats.")
+    say(f"Report: {outcome.out / 'report.html'}")
 
 
 def _record(outcome: "SeriesOutcome") -> dict[str, Any]:
@@ -136,21 +134,37 @@ def _interval(value: dict[str, Any]) -> str:
 
 
 def _endpoint_lines(endpoints: dict[str, Any]) -> list[str]:
-    lines = []
-    for day, rate in endpoints["reepithelialisation_rate"].items():
-        text = _interval(rate)
-        reason = rate.get("reason")
-        lines.append(
-            f"Re-epithelialisation D{day}: "
-            + (f"{text} %" if rate["percent"] is not None else f"not given: {reason}")
-        )
+    """The maximum, the rates and the responder call, one line each."""
+    maximum, responder = endpoints["max_counted_bsa"], endpoints["responder_d7"]
+    day = "" if maximum["day"] is None else f", D{maximum['day']}, {maximum['status']}"
+    lines = [f"Maximal counted BSA: {_given(maximum)}{day}"]
+    for rate_day, rate in endpoints["reepithelialisation_rate"].items():
+        flags = "".join(f", {flag}" for flag in rate["flags"])
+        lines.append(f"Re-epithelialisation D{rate_day}: {_given(rate)}{flags}")
+    call = {True: "yes", False: "no", None: f"not given: {responder.get('reason')}"}
+    straddles = ", the interval straddles the cut-off" if responder["straddles"] else ""
+    lines.append(
+        f"Responder at D{responder['day']} (>= {responder['cut_off']:g} %): "
+        f"{call[responder['responder']]}{straddles}"
+    )
     return lines
 
 
+def _given(estimate: dict[str, Any]) -> str:
+    if estimate["percent"] is None:
+        return f"not given: {estimate['reason']}"
+    return f"{_interval(estimate)} %"
+
+
 def _photo_lines(document: dict[str, Any]) -> list[str]:
-    return [
-        f"D{visit['day']} {photo['file']}: {photo['status']}: {photo['reason']}"
-        for visit in document["visits"]
-        for photo in visit["photos"]
-        if photo.get("reason")
-    ]
+    """Every photo that was refused, or used without a colour card or scale, with its reason."""
+    lines = []
+    for visit in document["visits"]:
+        for photo in visit["photos"]:
+            name = f"D{visit['day']} {photo['file']}: {photo['status']}"
+            if photo["reason"]:
+                lines.append(f"{name}: {photo['reason']} {photo['remedy'] or ''}".rstrip())
+            else:
+                notes = dict.fromkeys((photo["colour_reason"], photo["scale_reason"]))
+                lines += [f"{name}, but: {note}" for note in notes if note]
+    return lines

@@ -5,18 +5,14 @@ from typing import Annotated
 
 import typer
 
-from bsa_vision.cli.console import results
+from bsa_vision.cli.console import say
 
 
 def sheet(
     out: Annotated[Path, typer.Argument(metavar="OUT.pdf", help="The PDF to write.")],
 ) -> None:
-    """Write the calibration sheet as a PDF; print it at 100 % and check its ruler."""
+    """Write the calibration sheet as a PDF, to print at 100 %."""
     from bsa_vision.app.sheet import write_sheet
 
     write_sheet(out)
-    results().print(
-        f"{out}: print at 100 % (no fitting to the page), then check the printed ruler.",
-        markup=False,
-        soft_wrap=True,
-    )
+    say(f"{out}: print at 100 % (no fitting to the page), then check the printed ruler.")

@@ -4,9 +4,7 @@ Chance enters through standard normals drawn here from named, seeded streams; a 
 depends on its day alone, so other visits do not change it. All sources act on chart rows
 (5 states x about 20 rows), not on cells, which keeps a visit of 30,000 cells within 0.5 s:
 
-1. unseen skin: each connected unassessed patch of a row draws its shares from a Dirichlet
-   distribution round its fill; large patches vary less than a lesion-sized one, thin ones close
-   to seen skin hardly at all; a shift common to the visit moves all patches together;
+1. unseen skin: see `unseen`; a shift common to the visit moves all patches together;
 2. registration: Gaussian combinations of the differences between the replicates and the visit;
 3. class uncertainty: flows between pairs of look-alike states;
 4. chart: log-normal errors of the area of each row and of each state within a row.
@@ -16,7 +14,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bsa_vision.core.labels import Label
 from bsa_vision.measures.area import Filled, VisitArea, adjacency

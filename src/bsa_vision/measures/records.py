@@ -53,7 +53,10 @@ class CellEvidence(Protocol):
 
 @dataclass(frozen=True)
 class RegionSide:
-    """A row of the body chart: a region's name and its side (``left``, ``right``, or empty when not paired)."""
+    """A row of the body chart: a region's name and its side.
+
+    The side is ``"left"`` or ``"right"``, and empty when the region is not paired.
+    """
 
     region: str
     side: str

@@ -137,6 +137,11 @@ def find_maximum(
     )
 
 
+def running_maximum(totals: Sequence[VisitTotals], day: int) -> float | None:
+    """Largest counted BSA of the visits up to `day`; None before the first."""
+    return max((visit.counted for visit in totals if visit.day <= day), default=None)
+
+
 def _with_interval(value: float, draws: Floats, quantiles: tuple[float, float]) -> Estimate:
     low, high = np.quantile(draws, quantiles)
     return Estimate(value, min(float(low), value), max(float(high), value))
@@ -161,14 +166,14 @@ def measure_rate(
     # Where a draw has no counted skin at all, anything healed is complete healing.
     draws = np.where(healed_draws > 0, 100.0, 0.0)
     np.divide(100 * healed_draws, largest, out=draws, where=largest > 0)
-    so_far = max(other.counted for other in totals if other.day <= day)
+    so_far = running_maximum(totals, day)
     flags = ["capped"] if uncapped > 100 else []
     if maximum.status == "provisional":
         flags.append("provisional")
     return Rate(
         estimate=_with_interval(min(uncapped, 100.0), np.minimum(draws, 100.0), quantiles),
         uncapped=uncapped,
-        at_visit=min(100 * healed / so_far, 100.0) if so_far > 0 else None,
+        at_visit=min(100 * healed / so_far, 100.0) if so_far else None,
         status=maximum.status,
         flags=tuple(flags),
     )

@@ -1,7 +1,7 @@
 """All measures of one patient's series, in one call."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from bsa_vision.measures.reepithelialisation import (
     find_maximum,
     find_new_detachment,
     measure_rate,
+    running_maximum,
 )
 from bsa_vision.measures.settings import IntervalSettings, MeasureSettings
 from bsa_vision.measures.severity import SeverityCall, classify_severity
@@ -76,6 +77,7 @@ class VisitMeasures:
     never_seen_percent, hidden_percent : not assessed, and why.
     filled_percent : how much of BSA was filled from neighbours for the estimates.
     regions : by chart row.
+    running_maximum : largest counted BSA of the visits up to this one, or None.
     severity, rate, new_detachment : see their records.
     flags : ``"nothing_assessed"``, ``"mostly_filled"``.
     """
@@ -88,6 +90,7 @@ class VisitMeasures:
     hidden_percent: float
     filled_percent: float
     regions: tuple[RegionMeasures, ...]
+    running_maximum: float | None
     severity: SeverityCall
     rate: Rate
     new_detachment: NewDetachment | None
@@ -161,7 +164,10 @@ def measure_series(
     rates = {day: measure_rate(day, totals, maximum, quantiles) for day in sorted(rate_days)}
     return SeriesMeasures(
         visits=tuple(
-            _measure_visit(one, chart, settings, rates[one.day], new.get(one.day))
+            replace(
+                _measure_visit(one, chart, settings, rates[one.day], new.get(one.day)),
+                running_maximum=running_maximum(totals, one.day),
+            )
             for one in sampled
         ),
         maximum=maximum,
@@ -232,6 +238,7 @@ def _measure_visit(
         hidden_percent=float(area.hidden.sum()),
         filled_percent=filled_percent,
         regions=regions,
+        running_maximum=None,
         severity=classify_severity(estimates["counted_bsa"], rule),
         rate=rate,
         new_detachment=new_detachment,
@@ -277,6 +284,7 @@ def _measure_empty_visit(
         hidden_percent=hidden,
         filled_percent=0.0,
         regions=regions,
+        running_maximum=None,
         severity=classify_severity(missing, rule),
         rate=rate,
         new_detachment=NewDetachment(None, None, None, NOTHING_ASSESSED) if one.day > 0 else None,

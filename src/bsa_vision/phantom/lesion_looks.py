@@ -100,7 +100,7 @@ def random_lesion_look(rng: np.random.Generator) -> LesionLook:
         flecks=float(rng.uniform(1.3, 3.0)),
         rim_m=float(rng.uniform(0.0008, 0.0035)),
         wetness=float(rng.uniform(0.15, 1.0)),
-        new_amount=float(rng.uniform(0.3, 0.85)),
+        new_amount=float(rng.uniform(0.45, 0.9)),
         mottling=float(rng.uniform(0.1, 0.6)),
         scale=float(rng.uniform(0, 1)),
         noise=Noise.from_rng(rng),
@@ -147,6 +147,8 @@ def paint_skin(
         fine=look.noise.sample(position, 0.005) if close else zero,
     )
     erythema = state.erythema * np.clip(0.85 + 0.25 * grain.middle[:, 0], 0.4, 1.3)
+    # New skin has its own colour; what redness was there before it is mostly gone.
+    erythema = np.where(state.label == Label.REEPITHELIALISED, 0.3 * erythema, erythema)
     blood = look.redness * erythema
     purple = look.purpura * smoothstep(0.6, 1.0, erythema) * smoothstep(0.2, 1.2, state.blobs[:, 1])
     albedo = healthy * np.exp(-blood[:, None] * HAEMOGLOBIN - purple[:, None] * MELANIN)
@@ -301,7 +303,8 @@ def _with_rim(
     strength = np.where(intact, 0.9 * torn, 0.0) + np.where(
         state.label == Label.REEPITHELIALISED, 0.35, 0.0
     )
-    rim = strength * np.clip(1.2 - borders.to_detached / reach, 0, 1)
+    near = np.minimum(borders.to_detached, 1.0)
+    rim = strength * np.clip(1.2 - near / reach, 0, 1)
     rim = (rim * np.minimum(1, width / (mm_per_px * 1e-3))).astype(np.float32)
     return replace(
         paint,

@@ -185,25 +185,29 @@ def shade(
     """Linear radiance (N, 3) that the camera receives from each pixel."""
     normal = surfaces.normal
     clear = openness(caster, surfaces, size, rng)
-    facing = 0.65 + 0.35 * (normal @ lighting.overhead)
-    light = (clear * facing)[:, None] * lighting.ambient
-    shine = np.zeros_like(light)
-    soft = surfaces.translucent[:, None] * _WRAP
-    exponent = 2 / np.maximum(surfaces.roughness, 0.08) ** 3
+    ambient = clear * (0.65 + 0.35 * (normal @ lighting.overhead))
+    against = np.clip(-np.einsum("ij,ij->i", normal, rays), 0, 1)
+    mirrored = rays + (2 * against)[:, None] * normal
+    grazing = (1 - against) ** 2
+    grazing *= grazing
+    # A Phong lobe is four times narrower in exponent than the half-vector one of the same width.
+    exponent = 0.5 / np.maximum(surfaces.roughness, 0.08) ** 3
+    strength = surfaces.gloss * (0.04 + 0.5 * grazing) * (exponent + 2) / 6.3
+    sheen = 0.35 * surfaces.gloss * grazing * clear
+    wraps = [surfaces.translucent * amount for amount in _WRAP]
+    light = [ambient * shade_of for shade_of in lighting.ambient]
+    shine = [sheen * shade_of for shade_of in lighting.ambient]
     for lamp in lighting.lamps:
         reach = lamp_visibility(caster, surfaces, lamp, size, rng)
         cosine = normal @ lamp.towards
-        diffuse = np.maximum((cosine[:, None] + soft) / (1 + soft), 0)
-        light += (diffuse * reach[:, None]) * lamp.colour
-        half = _unit(lamp.towards - rays)
-        glance = np.clip(np.einsum("ij,ij->i", normal, half), 0, 1)
-        lobe = np.exp(exponent * (glance - 1)) * (exponent + 8) / 25
-        fresnel = 0.04 + 0.96 * (1 - np.clip(half @ lamp.towards, 0, 1)) ** 5
-        strength = surfaces.gloss * fresnel * lobe * reach * (cosine > 0)
-        shine += strength[:, None] * lamp.colour
-    edge = (1 + np.clip(np.einsum("ij,ij->i", normal, rays), -1, 0)) ** 4
-    shine += (0.35 * surfaces.gloss * edge * clear)[:, None] * lighting.ambient
-    return surfaces.albedo * light + shine
+        lobe = strength * np.exp(exponent * (mirrored @ lamp.towards - 1)) * reach * (cosine > 0)
+        for channel, colour in enumerate(lamp.colour):
+            wrap = wraps[channel]
+            light[channel] += colour * reach * np.maximum((cosine + wrap) / (1 + wrap), 0)
+            shine[channel] += colour * lobe
+    return np.stack(
+        [surfaces.albedo[:, c] * light[c] + shine[c] for c in range(3)], axis=1
+    ).astype(np.float32)
 
 
 def perturbed_normals(

@@ -62,17 +62,30 @@ def _atlas(kind: str) -> Float32:
     return atlas
 
 
-def _slice_values(atlas: Float32, x: Float32, y: Float32, k: NDArray[np.int32]) -> Float32:
-    count = x.size
-    rows = -(-count // _ROW)
-    across = np.zeros(rows * _ROW, np.float32)
-    down = np.zeros(rows * _ROW, np.float32)
-    across[:count] = x + (k % _PER_ROW) * np.float32(_PITCH)
-    down[:count] = y + (k // _PER_ROW) * np.float32(_PITCH)
-    shape = (rows, _ROW)
-    values = cv2.remap(atlas, across.reshape(shape), down.reshape(shape), cv2.INTER_LINEAR)
-    flat: Float32 = np.asarray(values, np.float32).reshape(-1, CHANNELS)[:count]
-    return flat
+def _tile_starts(shift: int) -> tuple[Float32, Float32]:
+    """Left and top of the tile of each slice, or of its successor by `shift`."""
+    slices = (np.arange(SIDE) + shift) % SIDE
+    return (
+        (slices % _PER_ROW * _PITCH).astype(np.float32),
+        (slices // _PER_ROW * _PITCH).astype(np.float32),
+    )
+
+
+_TILES = (_tile_starts(0), _tile_starts(1))
+
+
+def _slice_values(
+    atlas: Float32, x: Float32, y: Float32, slices: NDArray[np.int32], shift: int
+) -> Float32:
+    """Values (rows, _ROW, 4) at places x, y of each point's slice or of the one after it."""
+    left, top = _TILES[shift]
+    shape = (x.size // _ROW, _ROW)
+    across, down = np.take(left, slices), np.take(top, slices)
+    across += x
+    down += y
+    found = cv2.remap(atlas, across.reshape(shape), down.reshape(shape), cv2.INTER_LINEAR)
+    values: Float32 = np.asarray(found, np.float32)
+    return values
 
 
 @dataclass(frozen=True)
@@ -108,19 +121,23 @@ class Noise:
         -------
         (N, 4) float32.
         """
-        scale = np.float32(PERIOD / wavelength)
-        voxels = np.asarray(points, np.float32) @ (self.rotation.T * scale) + self.offset
-        voxels -= np.floor(voxels / SIDE) * SIDE
-        x, y, z = np.ascontiguousarray(voxels.T)
+        count = len(points)
+        voxels = np.zeros((3, -(-count // _ROW) * _ROW), np.float32)
+        turn = self.rotation * np.float32(PERIOD / wavelength / SIDE)
+        np.matmul(turn, np.asarray(points, np.float32).T, out=voxels[:, :count])
+        voxels += (self.offset / SIDE)[:, None]
+        voxels -= np.floor(voxels)
+        voxels *= np.float32(SIDE)
+        x, y, z = voxels
         below = np.minimum(z.astype(np.int32), SIDE - 1)
-        fraction = (z - below)[:, None]
+        z -= below
         atlas = _atlas(kind)
-        low = _slice_values(atlas, x, y, below)
-        high = _slice_values(atlas, x, y, (below + 1) % SIDE)
+        low = _slice_values(atlas, x, y, below, 0)
+        high = _slice_values(atlas, x, y, below, 1)
         high -= low
-        high *= fraction
+        high *= z.reshape(high.shape[:2])[..., None]
         low += high
-        return low
+        return low.reshape(-1, CHANNELS)[:count]
 
 
 def smoothstep(low: float, high: float, value: Float32) -> Float32:

@@ -136,8 +136,8 @@ def skin_albedo(
         albedo = _from_map(look.texture, uv, mm_per_px) * look.tint
     else:
         albedo = np.broadcast_to(look.tone, position.shape) * _landmark_pigment(look, uv)
-    blood = 0.09 * look.mottle * patches[:, 0] + 0.05 * look.mottle * patches[:, 1]
-    blood = blood + look.ruddy * 0.35 * smoothstep(0.0, -0.3, inclination)
+    blood = 0.06 * look.mottle * patches[:, 0] + 0.04 * look.mottle * patches[:, 1]
+    blood = blood + look.ruddy * 0.25 * smoothstep(0.0, -0.3, inclination)
     melanin = 0.06 * look.mottle * patches[:, 2]
     if mm_per_px < 3:
         fine = look.noise.sample(position, 0.012)
@@ -145,9 +145,10 @@ def skin_albedo(
         melanin = melanin + 0.03 * look.mottle * fine[:, 1] + _spots(look, position, mm_per_px)
     albedo = albedo * np.exp(-blood[:, None] * HAEMOGLOBIN - melanin[:, None] * MELANIN)
     if look.body_hair > 0 and mm_per_px < 1.2:
-        strands = look.noise.sample(position * np.float32((1, 1, 0.12)), 0.0035)[:, 0]
-        hairy = smoothstep(0.2, 1.4, patches[:, 3] + look.body_hair - 0.3)
-        albedo = albedo * (1 - 0.6 * hairy * smoothstep(0.9, 1.8, strands))[:, None]
+        lean = position + 0.004 * patches[:, :3]
+        strands = look.noise.sample(lean * np.float32((1, 1, 0.15)), 0.0022)[:, 0]
+        hairy = smoothstep(0.2, 1.6, patches[:, 3] + look.body_hair - 0.3)
+        albedo = albedo * (1 - 0.55 * hairy * smoothstep(1.3, 2.0, strands))[:, None]
     return np.clip(albedo, 0.004, 0.95).astype(np.float32)
 
 

@@ -40,7 +40,7 @@ class Segmentation:
         object.__setattr__(self, "probabilities", frozen(self.probabilities, np.uint8))
 
     def labels_at(self, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The label mask resampled (nearest) to an image of `size` (width, height): uint8 (H, W)."""
+        """The labels at the size (width, height) of an image, nearest pixel: uint8 (H, W)."""
         resized = cv2.resize(self.labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
         return np.asarray(resized, dtype=np.uint8)
 

@@ -18,7 +18,7 @@ import albumentations
 Pixels = NDArray[np.uint8]
 
 
-def _pipeline(side: int) -> albumentations.Compose:
+def _pipeline() -> albumentations.Compose:
     a = albumentations
     return a.Compose(
         [
@@ -28,13 +28,11 @@ def _pipeline(side: int) -> albumentations.Compose:
                 [
                     a.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=1.0),
                     a.RandomGamma(gamma_limit=(70, 140), p=1.0),
-                    a.Illumination(intensity_range=(0.05, 0.25), p=1.0),
+                    a.Illumination(intensity_range=(0.05, 0.2), p=1.0),
                 ],
                 p=0.7,
             ),
-            a.HueSaturationValue(
-                hue_shift_limit=5, sat_shift_limit=25, val_shift_limit=15, p=0.5
-            ),
+            a.HueSaturationValue(hue_shift_limit=5, sat_shift_limit=25, val_shift_limit=15, p=0.5),
             a.OneOf(
                 [
                     a.PlanckianJitter(mode="blackbody", temperature_limit=(4500, 9000), p=1.0),
@@ -66,8 +64,8 @@ def _pipeline(side: int) -> albumentations.Compose:
 class Augmenter:
     """Apply one random change to a crop and its classes; the seed decides it entirely."""
 
-    def __init__(self, side: int) -> None:
-        self._compose = _pipeline(side)
+    def __init__(self) -> None:
+        self._compose = _pipeline()
 
     def __call__(self, image: Pixels, classes: Pixels, seed: int) -> tuple[Pixels, Pixels]:
         """Change an image (s, s, 3) and its class indices (s, s), both uint8."""

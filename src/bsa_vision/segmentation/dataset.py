@@ -1,6 +1,6 @@
 """The training folder: images, masks, classes, splits by patient; and the crops drawn from it.
 
-Format: ``images/NAME.(jpg|png)``, ``masks/NAME.png`` (uint8 codes, same size) and ``dataset.json``::
+Format: ``images/NAME.(jpg|png)``, ``masks/NAME.png`` (uint8 codes, same size), ``dataset.json``::
 
     {"classes": {"0": "background", "1": "wound"},
      "split": {"train": ["NAME"], "val": [], "test": []},     # optional
@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -138,13 +139,14 @@ def read_training_folder(root: Path) -> TrainingFolder:
     return TrainingFolder(root, classes, images, split, patients)
 
 
-def _read_description(root: Path) -> dict[str, dict[str, object]]:
+def _read_description(root: Path) -> dict[str, Any]:
     path = root / "dataset.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         msg = f"{root} is not a training folder: dataset.json is missing."
-        raise InputError(msg, 'Write one with at least {"classes": {"0": "…", "1": "…"}}.') from error
+        remedy = 'Write one with at least {"classes": {"0": "…", "1": "…"}}.'
+        raise InputError(msg, remedy) from error
     except ValueError as error:
         msg = f"{path} is not JSON ({error})."
         raise InputError(msg, "Correct the file.") from error
@@ -176,7 +178,8 @@ def _check_split(
                 msg = f"{root}: the split names {name!r}, which is not in images/."
                 raise InputError(msg, "Correct dataset.json.")
             if seen.setdefault(patients[name], part) != part:
-                msg = f"{root}: patient {patients[name]!r} is in both {seen[patients[name]]} and {part}."
+                other = seen[patients[name]]
+                msg = f"{root}: patient {patients[name]!r} is in both {other} and {part}."
                 raise InputError(msg, "Put all images of a patient into one part.")
     if not split["train"]:
         msg = f"{root}: no training images."
@@ -229,7 +232,7 @@ class Crops:
         self._folder, self._names = folder, tuple(names)
         self._side, self._long_side = side, long_side
         self._count, self._seed, self._first = count, seed, first
-        self._augmenter = Augmenter(side)
+        self._augmenter = Augmenter()
 
     def __len__(self) -> int:
         return self._count

@@ -1,11 +1,14 @@
 """From a checkpoint to a model folder: weights, OpenVINO graph and cards."""
 
-from collections.abc import Mapping
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from bsa_vision.core.errors import InputError
@@ -16,13 +19,125 @@ from bsa_vision.segmentation.card import (
     ModelCard,
     file_sha256,
 )
-from bsa_vision.segmentation.dataset import read_training_folder
+from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
 from bsa_vision.segmentation.evaluate import calibrate_temperature, evaluate_network
 from bsa_vision.segmentation.metrics import agreement_document
 from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, HalfResolutionUnet, deployed
-from bsa_vision.segmentation.model_card_text import model_card_text
+from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
 from bsa_vision.segmentation.openvino_quiet import openvino
 from bsa_vision.segmentation.train import CHECKPOINT, RECORD
 
-#: Shipped models must stay below this, per format.
-MAX_BYTES = 16 * 2**20
+
+def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ()) -> ModelCard:
+    """Make a model folder from a training run.
+
+    The temperature is fitted on the held-out validation patients and the figures of the card are
+    counted on the test patients, both without augmentation; a part that is empty leaves its entry
+    out (temperature 1).
+
+    Parameters
+    ----------
+    run : output folder of `train.train`.
+    data : the training folder the run was made with.
+    folder : where the model goes; its name is the model's name.
+    notes : sentences for the card's reader, such as what the training photos were.
+
+    Raises
+    ------
+    InputError
+        When the run is missing or was made with other data.
+    """
+    record = _read_record(run)
+    source = read_training_folder(data)
+    if source.digest() != record["data"]["digest"]:
+        msg = f"{run} was trained on other data than {data}."
+        raise InputError(msg, "Give the training folder of that run.")
+    settings = record["settings"]
+    architecture = Architecture(
+        settings["architecture"]["encoder"], tuple(settings["architecture"]["decoder_channels"])
+    )
+    state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_weights(state["average"], folder / WEIGHTS_FILE)
+    network = build_network(folder, architecture, len(source.classes))
+    long_side = int(settings["long_side"])
+    temperature, held_out = 1.0, None
+    if source.split["val"]:
+        temperature = calibrate_temperature(network, source, source.split["val"], long_side)
+    if source.split["test"]:
+        held_out = _held_out_figures(network, source, long_side)
+    card = ModelCard(
+        name=folder.name,
+        classes=source.classes,
+        architecture=architecture,
+        long_side=long_side,
+        multiple=MULTIPLE,
+        mean=MEAN,
+        std=STD,
+        temperature=round(temperature, 4),
+        files={},
+        training={
+            **record,
+            "steps_done": state["step"],
+            "minutes": round(state["seconds"] / 60, 1),
+            "held_out": held_out,
+            "notes": list(notes),
+        },
+    )
+    write_graph(network, card, folder)
+    files = {name: file_sha256(folder / name) for name in (WEIGHTS_FILE, *NETWORK_FILES)}
+    card = replace(card, files=files)
+    card.write(folder)
+    (folder / CARD_TEXT_FILE).write_text(model_card_text(card), encoding="utf-8")
+    return card
+
+
+def _read_record(run: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{run} holds no training run: {RECORD} is missing."
+        raise InputError(msg, "Give the output folder of a training run.") from error
+    return record
+
+
+def _write_weights(average: Mapping[str, Tensor], path: Path) -> None:
+    half = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in average.items()
+    }
+    path.write_bytes(save(half))
+
+
+def build_network(folder: Path, architecture: Architecture, n_classes: int) -> HalfResolutionUnet:
+    """The network with a model folder's weights, float32, in evaluation mode."""
+    network = HalfResolutionUnet(architecture, n_classes)
+    weights = load_file(folder / WEIGHTS_FILE)
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
+    )
+    return network.eval()
+
+
+def write_graph(network: HalfResolutionUnet, card: ModelCard, folder: Path) -> None:
+    """Write ``network.xml`` and ``network.bin`` (float16 constants, any height and width)."""
+    example = torch.zeros((1, 2 * MULTIPLE, 3 * MULTIPLE, 3), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # OpenVINO reads torch modules through torch.jit.trace, which warns that it is deprecated.
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        graph = openvino.convert_model(deployed(network, card), example_input=example)
+    graph.reshape([1, -1, -1, 3])
+    openvino.save_model(graph, str(folder / NETWORK_FILES[0]), compress_to_fp16=True)
+
+
+def _held_out_figures(
+    network: HalfResolutionUnet, source: TrainingFolder, long_side: int
+) -> dict[str, Any]:
+    names = source.split["test"]
+    device = torch.device("cpu")
+    counts = evaluate_network(network, source, names, long_side, device)
+    return {
+        "images": len(names),
+        "patients": len({source.patients[name] for name in names}),
+        **agreement_document(counts, source.classes),
+    }

@@ -27,7 +27,9 @@ def class_weights(
     return np.clip(weights, *limits).astype(np.float32)
 
 
-def count_pixels(folder: TrainingFolder, names: Sequence[str], limit: int = 200) -> NDArray[np.int64]:
+def count_pixels(
+    folder: TrainingFolder, names: Sequence[str], limit: int = 200
+) -> NDArray[np.int64]:
     """Pixels of each class in up to `limit` of the masks, evenly picked."""
     picked = [names[i] for i in np.linspace(0, len(names) - 1, min(limit, len(names))).astype(int)]
     n = len(folder.classes)

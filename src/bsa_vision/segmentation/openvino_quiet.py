@@ -9,6 +9,6 @@ import sys
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
-import openvino
+import openvino  # noqa: E402  (must follow the line above)
 
 __all__ = ["openvino"]

@@ -25,7 +25,7 @@ from bsa_vision.segmentation.dataset import Crops, TrainingFolder, read_training
 from bsa_vision.segmentation.evaluate import evaluate_network
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights, count_pixels
 from bsa_vision.segmentation.metrics import agreement_document
-from bsa_vision.segmentation.model import HalfResolutionUnet, normalise
+from bsa_vision.segmentation.model import HalfResolutionUnet, normalise, placed
 
 CHECKPOINT = "checkpoint.pt"
 RECORD = "run.json"
@@ -70,15 +70,16 @@ class TrainSettings:
 class _Run:
     """The changing state of a run."""
 
-    def __init__(self, network: nn.Module, settings: TrainSettings, device: torch.device) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last)
-        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+    def __init__(
+        self, network: nn.Module, folder: TrainingFolder, settings: TrainSettings, out: Path
+    ) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network, self.folder, self.settings, self.out = network, folder, settings, out
+        placed(network, self.device)
+        self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.settings, self.device = settings, device
         self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
 
@@ -111,7 +112,7 @@ class _Run:
                 else:
                     self.average[key].copy_(value)
 
-    def save(self, out: Path, key: str) -> None:
+    def save(self, key: str) -> None:
         """Write the checkpoint whole or not at all."""
         state = {
             "key": key,
@@ -122,18 +123,18 @@ class _Run:
             "seconds": self.seconds,
             "history": self.history,
         }
-        fresh = out / f"{CHECKPOINT}.new"
+        fresh = self.out / f"{CHECKPOINT}.new"
         torch.save(state, fresh)
-        fresh.replace(out / CHECKPOINT)
+        fresh.replace(self.out / CHECKPOINT)
 
-    def resume(self, out: Path, key: str) -> None:
-        """Take up the run in `out`, if there is one with the same data and settings."""
-        path = out / CHECKPOINT
+    def resume(self, key: str) -> None:
+        """Take up the run in the output folder, if there is one with the same data and settings."""
+        path = self.out / CHECKPOINT
         if not path.is_file():
             return
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["key"] != key:
-            msg = f"{out} holds a run with other data or settings."
+            msg = f"{self.out} holds a run with other data or settings."
             raise InputError(msg, "Choose another output folder, or remove this one.")
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
@@ -170,44 +171,36 @@ def train(
     """
     settings = settings or TrainSettings()
     folder = read_training_folder(data)
-    data_digest = folder.digest()
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     network = HalfResolutionUnet(settings.architecture, len(folder.classes))
     if init is not None:
         load_matching(network, find_model(init))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    run = _Run(network, settings, device)
-    key = document_digest({"data": data_digest, "settings": _document(settings), "init": init})
-    run.resume(out, key)
-    loss = CrossEntropyAndDice(class_weights(count_pixels(folder, folder.split["train"])))
+    run = _Run(network, folder, settings, out)
     record = {
         "data": {
-            "digest": data_digest,
+            "digest": folder.digest(),
             "images": {part: len(names) for part, names in folder.split.items()},
             "patients": len(set(folder.patients.values())),
         },
         "classes": {str(code): name for code, name in folder.classes.items()},
-        "settings": _document(settings),
+        "settings": json.loads(json.dumps(asdict(settings))),
         "init": init,
         "versions": _versions(),
-        "device": str(device),
+        "device": str(run.device),
     }
-    _loop(run, folder, loss.to(device), out, key, record, progress)
+    _loop(run, record, progress)
     return out / CHECKPOINT
 
 
-def _loop(
-    run: _Run,
-    folder: TrainingFolder,
-    loss: nn.Module,
-    out: Path,
-    key: str,
-    record: dict[str, Any],
-    progress: Progress | None,
-) -> None:
+def _loop(run: _Run, record: dict[str, Any], progress: Progress | None) -> None:
+    key = document_digest({k: record[k] for k in ("data", "settings", "init")})
+    run.resume(key)
+    train_names = run.folder.split["train"]
+    loss = CrossEntropyAndDice(class_weights(count_pixels(run.folder, train_names)))
+    loss.to(run.device)
     total, count, since_val = 0.0, 0, run.seconds
-    batches = _batches(run, folder)
+    batches = _batches(run)
     while run.progress < 1.0:
         started = time.perf_counter()
         run.set_learning_rate()
@@ -216,19 +209,18 @@ def _loop(
         run.step += 1
         run.update_average()
         run.seconds += time.perf_counter() - started
-        ended = run.progress >= 1.0
-        if ended or run.seconds - since_val >= 60 * run.settings.val_minutes:
+        if run.progress >= 1.0 or run.seconds - since_val >= 60 * run.settings.val_minutes:
             line = {
                 "step": run.step,
                 "minutes": round(run.seconds / 60, 2),
                 "loss": round(total / count, 4),
-                **_held_out(run, folder),
+                **_held_out(run),
             }
             run.history.append(line)
             total, count, since_val = 0.0, 0, run.seconds
-            run.save(out, key)
+            run.save(key)
             text = canonical_json({**record, "history": run.history})
-            (out / RECORD).write_text(text, encoding="utf-8")
+            (run.out / RECORD).write_text(text, encoding="utf-8")
             if progress is not None:
                 progress(line)
 
@@ -246,11 +238,11 @@ def _step(run: _Run, loss: nn.Module, images: Tensor, target: Tensor) -> float:
     return float(value.detach())
 
 
-def _batches(run: _Run, folder: TrainingFolder) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(run: _Run) -> Iterator[tuple[Tensor, Tensor]]:
     settings = run.settings
     crops = Crops(
-        folder,
-        folder.split["train"],
+        run.folder,
+        run.folder.split["train"],
         side=settings.crop,
         long_side=settings.long_side,
         count=(settings.steps - run.step) * settings.batch,
@@ -263,35 +255,28 @@ def _batches(run: _Run, folder: TrainingFolder) -> Iterator[tuple[Tensor, Tensor
         num_workers=settings.workers,
         prefetch_factor=4 if settings.workers else None,
     )
-    for images, target in loader:
-        yield images, target
+    yield from loader
 
 
-def _held_out(run: _Run, folder: TrainingFolder) -> dict[str, Any]:
-    names = folder.split["val"][: run.settings.val_images]
+def _held_out(run: _Run) -> dict[str, Any]:
+    folder, settings = run.folder, run.settings
+    names = folder.split["val"][: settings.val_images]
     if not names:
         return {}
-    network = averaged_network(run.settings.architecture, len(folder.classes), run.average)
-    network.to(run.device, memory_format=torch.channels_last)
-    counts = evaluate_network(network, folder, names, run.settings.long_side, run.device)
+    network = HalfResolutionUnet(settings.architecture, len(folder.classes))
+    network.load_state_dict(run.average)
+    placed(network, run.device)
+    counts = evaluate_network(network, folder, names, settings.long_side, run.device)
     document = agreement_document(counts, folder.classes)
     return {"val": {"mean_dice": document["mean_dice"], "classes": document["classes"]}}
-
-
-def averaged_network(
-    architecture: Architecture, n_classes: int, average: dict[str, Tensor]
-) -> HalfResolutionUnet:
-    """The network that a checkpoint's averaged weights make, in evaluation mode."""
-    network = HalfResolutionUnet(architecture, n_classes)
-    network.load_state_dict(average)
-    return network.eval()
 
 
 def load_matching(network: nn.Module, model: Path) -> None:
     """Copy a model's weights into the layers of the same name and shape."""
     own = network.state_dict()
     weights = load_file(model / WEIGHTS_FILE)
-    same = {k: v.to(own[k].dtype) for k, v in weights.items() if k in own and v.shape == own[k].shape}
+    fits = [k for k, v in weights.items() if k in own and v.shape == own[k].shape]
+    same = {k: weights[k].to(own[k].dtype) for k in fits}
     if not same:
         msg = f"No layer of {model.name!r} fits the network to be trained."
         raise InputError(msg, "Start from a model of the same architecture, or from none.")
@@ -301,14 +286,9 @@ def load_matching(network: nn.Module, model: Path) -> None:
 def bfloat16_pays(device: torch.device) -> bool:
     """Whether the device computes in bfloat16 natively; emulated it is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _document(settings: TrainSettings) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
-    return document
 
 
 def _versions() -> dict[str, str]:

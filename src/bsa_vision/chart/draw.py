@@ -1,0 +1,186 @@
+"""Chart pictures: the skin states on the body from the front, back, left, right and below.
+
+The figures are one neutral adult for every patient: a map, not a portrait. Which cell each sample of
+the picture shows was rendered once (`scripts/make_chart_views.py`), so that a chart is a table lookup.
+"""
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from bsa_vision.chart.cells import load_cells
+from bsa_vision.core.labels import LABEL_COLOURS, Label
+
+#: Code of a cell that no photo shows, beside the codes of `Label`.
+NOT_ASSESSED = 255
+
+CHART_SIZE = (1600, 900)
+BAND_SIZE = (1600, 726)
+OVERSAMPLING = 2
+NOT_SKIN, OFF_BODY = 65534, 65535  # sample indices that are no cell
+DATA = "data/chart_views.npz"
+
+Pixels = NDArray[np.uint8]
+
+_BAND_TOP = 78
+_INK = (52, 52, 56)
+_TEXT, _FAINT = (34, 34, 38), (104, 104, 110)
+_UNSEEN, _UNSEEN_LINE = (255, 255, 255), (150, 150, 156)
+_HIDDEN_LINE = (255, 255, 255)
+_CAVITY = (214, 208, 202)
+_HATCH_PERIOD, _HATCH_WIDTH = 14, 3  # samples
+
+_LEGEND: tuple[tuple[int, str], ...] = (
+    (Label.UNAFFECTED, "Unaffected"),
+    (Label.ERYTHEMA, "Erythema"),
+    (Label.DETACHABLE, "Detachable"),
+    (Label.DETACHED, "Detached"),
+    (Label.REEPITHELIALISED, "Re-epithelialised"),
+    (Label.NOT_ASSESSABLE, "Hidden (dressing, glare)"),
+    (NOT_ASSESSED, "Not photographed"),
+)
+_CODES = frozenset(code for code, _ in _LEGEND)
+#: Column and row of the text under or beside each figure.
+_CAPTIONS = (
+    ("Front", 262, 812),
+    ("Back", 762, 812),
+    ("Left", 1180, 812),
+    ("Right", 1440, 812),
+    ("Soles", 512, 812),
+)
+#: The patient's right and left beside the figures seen from front, back and below.
+_SIDES = (("R", 60, 250), ("L", 464, 250), ("L", 560, 250), ("R", 964, 250))
+
+
+@dataclass(frozen=True)
+class _Views:
+    """The rendered figures: sample -> table row, and picture = samples * gain + ink."""
+
+    rows: NDArray[np.intp]
+    gain: NDArray[np.float32]
+    ink: NDArray[np.float32]
+
+
+def draw_chart(labels: Pixels, title: str = "", caption: str = "") -> Pixels:
+    """The chart of one visit.
+
+    Parameters
+    ----------
+    labels : (n_cells,) uint8, a `Label` of skin, ``NOT_ASSESSABLE`` or `NOT_ASSESSED` per cell.
+    title, caption : one line each, above the figures.
+
+    Returns
+    -------
+    (900, 1600, 3) uint8 sRGB.
+
+    Raises
+    ------
+    ValueError
+        For labels of another length or code.
+    """
+    n = len(load_cells())
+    codes = {int(code) for code in np.unique(labels)}
+    if labels.shape != (n,) or not codes <= _CODES:
+        msg = f"need ({n},) labels with codes {sorted(_CODES)}, got {labels.shape}, {sorted(codes)}"
+        raise ValueError(msg)
+    views = _load_views()
+    samples = _colour_table(labels)[views.rows]
+    band = cv2.resize(samples, BAND_SIZE, interpolation=cv2.INTER_AREA)
+    toned = cv2.multiply(band, views.gain, dtype=cv2.CV_32F)
+    picture = np.full((CHART_SIZE[1], CHART_SIZE[0], 3), 255, dtype=np.uint8)
+    picture[_BAND_TOP : _BAND_TOP + BAND_SIZE[1]] = cv2.add(toned, views.ink, dtype=cv2.CV_8U)
+    return _lettered(picture, title, caption)
+
+
+def chart_png(labels: Pixels, title: str = "", caption: str = "") -> bytes:
+    """`draw_chart` as PNG; the same input gives the same bytes."""
+    stream = io.BytesIO()
+    Image.fromarray(draw_chart(labels, title, caption)).save(stream, "PNG", compress_level=6)
+    return stream.getvalue()
+
+
+def _colour_table(labels: Pixels) -> Pixels:
+    """Colours (4 * (n + 2), 3): each cell under no hatch, one, the other, both; then cavity, paper."""
+    palette = np.zeros((4, 256, 3), dtype=np.uint8)
+    for label in Label:
+        palette[:, label] = LABEL_COLOURS[label]
+    palette[:, NOT_ASSESSED] = _UNSEEN
+    palette[[1, 3], NOT_ASSESSED] = _UNSEEN_LINE
+    palette[[2, 3], Label.NOT_ASSESSABLE] = _HIDDEN_LINE
+    table = np.empty((len(labels) + 2, 4, 3), dtype=np.uint8)
+    table[:-2] = palette[:, labels].transpose(1, 0, 2)
+    table[-2], table[-1] = _CAVITY, 255
+    return table.reshape(-1, 3)
+
+
+@lru_cache(maxsize=1)
+def _load_views() -> _Views:
+    """The shipped figures, made ready for `draw_chart`."""
+    with files("bsa_vision.chart").joinpath(DATA).open("rb") as stream, np.load(stream) as data:
+        index = data["index"].astype(np.intp)
+        shade = data["shade"].astype(np.float32) / 255
+        alpha = data["ink"].astype(np.float32) / 255
+    n = len(load_cells())
+    index[index == NOT_SKIN] = n
+    index[index == OFF_BODY] = n + 1
+    rows = 4 * index + _hatches(*index.shape)
+    gain = np.repeat((shade * (1 - alpha))[:, :, None], 3, axis=2)
+    ink = alpha[:, :, None] * np.array(_INK, dtype=np.float32)
+    return _Views(rows, gain, ink)
+
+
+def _hatches(height: int, width: int) -> NDArray[np.intp]:
+    """Bit 0 on rising diagonals, bit 1 on falling ones."""
+    row, column = np.ogrid[:height, :width]
+    rising = (column + row) % _HATCH_PERIOD < _HATCH_WIDTH
+    falling = (column - row) % _HATCH_PERIOD < _HATCH_WIDTH
+    return rising.astype(np.intp) + 2 * falling.astype(np.intp)
+
+
+@lru_cache(maxsize=8)
+def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib ships; found without importing matplotlib."""
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        msg = "matplotlib, which brings the font, is not installed"
+        raise FileNotFoundError(msg)
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / name
+    return ImageFont.truetype(str(path), size)
+
+
+def _lettered(picture: Pixels, title: str, caption: str) -> Pixels:
+    """The picture with title, caption, names of the views and legend."""
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    pen.text((40, 40), title, font=_font(26, bold=True), fill=_TEXT, anchor="lm")
+    pen.text((40, 72), caption, font=_font(17), fill=_FAINT, anchor="lm")
+    for text, column, row in _CAPTIONS:
+        pen.text((column, row), text, font=_font(18), fill=_TEXT, anchor="mm")
+    for text, column, row in _SIDES:
+        pen.text((column, row), text, font=_font(18, bold=True), fill=_FAINT, anchor="mm")
+    _legend(image, pen)
+    return np.asarray(image)
+
+
+def _legend(image: Image.Image, pen: ImageDraw.ImageDraw) -> None:
+    """Swatches with names in one centred row at the foot."""
+    font, swatch, gap = _font(16), (34, 20), 26
+    widths = [swatch[0] + 8 + font.getlength(name) + gap for _, name in _LEGEND]
+    left, top = (CHART_SIZE[0] - sum(widths) + gap) / 2, 852
+    for (code, name), width in zip(_LEGEND, widths, strict=True):
+        x = round(left)
+        table = _colour_table(np.array([code], dtype=np.uint8))
+        fine = table[_hatches(swatch[1] * OVERSAMPLING, swatch[0] * OVERSAMPLING)]
+        image.paste(Image.fromarray(cv2.resize(fine, swatch, interpolation=cv2.INTER_AREA)), (x, top))
+        pen.rectangle((x, top, x + swatch[0], top + swatch[1]), outline=_INK)
+        pen.text((x + swatch[0] + 8, top + 10), name, font=font, fill=_TEXT, anchor="lm")
+        left += width

@@ -1,0 +1,38 @@
+"""`bsa-vision train`: a training folder in, a model out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bsa_vision.cli.console import say, warn
+from bsa_vision.core.errors import InputError
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Training folder: images, masks, dataset.json.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model; a run begun there goes on.")],
+    init: Annotated[
+        str | None, typer.Option(help="Model to start from, by name or folder.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps at most.")] = 3000,
+    minutes: Annotated[float | None, typer.Option(min=0.1, help="Training time at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the first weights and the crops.")] = 0,
+) -> None:
+    """Train or fine-tune a segmentation model (extra `train`)."""
+    try:
+        from bsa_vision.app.train import train_model
+    except ModuleNotFoundError as error:
+        reason = f"Training needs the package {error.name}, which is not installed."
+        raise InputError(reason, "Install the extra: pip install 'bsa-vision[train]'.") from None
+
+    model = train_model(
+        data,
+        out,
+        init=init,
+        steps=steps,
+        minutes=minutes,
+        seed=seed,
+        report=lambda line: warn(line, style="none"),
+    )
+    say(f"Model: {model}")

@@ -1,0 +1,179 @@
+"""Training photos: random patients, days, views and zooms, with their masks."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bsa_vision.core.labels import LABEL_NAMES, Label
+from bsa_vision.core.provenance import canonical_json
+from bsa_vision.phantom.camera_effects import random_effects, take_photo, through_jpeg
+from bsa_vision.phantom.noise import Float32
+from bsa_vision.phantom.render import Rendering, render
+from bsa_vision.phantom.scene import (
+    Case,
+    Framing,
+    Scene,
+    build_scene,
+    lesion_vertices,
+    make_case,
+    random_dressings,
+)
+from bsa_vision.phantom.views import VIEWS, view_groups
+
+#: Consecutive seeds that show the same patient.
+SAMPLES_PER_PATIENT = 12
+_TARGETS = (Label.ERYTHEMA, Label.DETACHABLE, Label.DETACHED, Label.REEPITHELIALISED)
+_DAYS = {
+    Label.ERYTHEMA: (-1.0, 8.0),
+    Label.DETACHABLE: (-2.0, 5.0),
+    Label.DETACHED: (-1.0, 14.0),
+    Label.REEPITHELIALISED: (5.0, 20.0),
+}
+_SUPERSAMPLE = 1.25
+
+
+@lru_cache(maxsize=2)
+def _case(number: int, textures: Path | None, healthy: bool) -> Case:
+    return make_case(1_000_000 + number, textures, 0.0 if healthy else None)
+
+
+def training_scene(
+    seed: int, size: tuple[int, int], textures: Path | None = None
+) -> tuple[Scene, np.random.Generator]:
+    """The scene of one training photo, and the source of chance for what follows."""
+    rng = np.random.default_rng([seed, 5])
+    case = _case(seed // SAMPLES_PER_PATIENT, textures, bool(rng.random() < 0.1))
+    target = _TARGETS[rng.integers(4)]
+    day = float(rng.uniform(*_DAYS[target]))
+    names = tuple(VIEWS)
+    view = VIEWS[names[rng.integers(len(names))]]
+    close_up = None
+    if rng.random() < 0.5:
+        places = lesion_vertices(case, day, target)
+        if not places.size:
+            places = view_groups()["whole"]
+        radius = float(np.exp(rng.uniform(np.log(0.06), np.log(0.35))))
+        close_up = (int(places[rng.integers(places.size)]), radius)
+    framing = Framing(
+        view=view,
+        size=size,
+        focal_35mm=float(rng.uniform(24, 65)),
+        fill=float(rng.uniform(0.75, 1.25)),
+        close_up=close_up,
+        with_sheet=bool(rng.random() < 0.55),
+        harshness=float(rng.uniform(0.3, 1)),
+    )
+    dressings = random_dressings(rng, case, float(rng.choice((0.0, 0.0, 1.0, 3.0, 8.0))))
+    return build_scene(case, day, dressings, framing, seed), rng
+
+
+def render_sample(
+    seed: int, size: tuple[int, int], textures: Path | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One training photo and its mask.
+
+    Parameters
+    ----------
+    seed : same seed, same photo; `SAMPLES_PER_PATIENT` consecutive seeds share a patient.
+    size : (width, height).
+    textures : folder of skin maps, or None for skin from pigments alone.
+
+    Returns
+    -------
+    uint8 (height, width, 3) sRGB and uint8 (height, width) label codes.
+    """
+    scene, rng = training_scene(seed, size, textures)
+    rendering = render(scene, _SUPERSAMPLE)
+    effects = random_effects(rng, _illuminant(scene), _brightness(rendering), 1.0)
+    photo = take_photo(rendering.light, effects)
+    return through_jpeg(photo, effects.jpeg_quality), rendering.mask
+
+
+def _illuminant(scene: Scene) -> Float32:
+    """Colour (3,) of a white surface that faces all light."""
+    total = scene.lighting.ambient + sum(lamp.colour for lamp in scene.lighting.lamps)
+    return np.asarray(total / total[1], np.float32)
+
+
+def _brightness(rendering: Rendering) -> float:
+    """Mean luminance of the body, or of the picture where little of it is seen."""
+    luminance = rendering.light @ np.array((0.2126, 0.7152, 0.0722), np.float32)
+    if rendering.body.mean() > 0.05:
+        return float(0.7 * luminance[rendering.body].mean() + 0.3 * luminance.mean())
+    return float(luminance.mean())
+
+
+def write_training_set(
+    out: Path,
+    count: int,
+    seed: int,
+    workers: int = 1,
+    size: tuple[int, int] = (384, 512),
+    textures: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Render a training folder: ``images/``, ``masks/`` and ``dataset.json``.
+
+    Photos that are there already are kept, so that an interrupted run can be taken up again. What
+    is written does not depend on the number of workers.
+
+    Parameters
+    ----------
+    out : folder, made when missing.
+    count : number of photos; seed : of the first, best a multiple of `SAMPLES_PER_PATIENT`.
+    workers : processes.
+    size : (width, height) of the photos.
+    textures : folder of skin maps, or None.
+    progress : called with photos done and `count`.
+    """
+    for folder in ("images", "masks"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    seeds = range(seed, seed + count)
+    by_patient: dict[int, list[int]] = {}
+    for number in seeds:
+        by_patient.setdefault(number // SAMPLES_PER_PATIENT, []).append(number)
+    jobs = [(out, batch, size, textures) for batch in by_patient.values()]
+    done = 0
+    if workers <= 1:
+        for job in jobs:
+            done += _write_batch(job)
+            if progress is not None:
+                progress(done, count)
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for finished in pool.map(_write_batch, jobs):
+                done += finished
+                if progress is not None:
+                    progress(done, count)
+    document = {
+        "classes": {str(code): name for code, name in enumerate(LABEL_NAMES)},
+        "patients": {sample_name(n): f"P{n // SAMPLES_PER_PATIENT:06d}" for n in seeds},
+    }
+    (out / "dataset.json").write_text(canonical_json(document), encoding="utf-8")
+
+
+def sample_name(seed: int) -> str:
+    """File name stem of a training photo."""
+    return f"phantom_{seed:07d}"
+
+
+def _write_batch(job: tuple[Path, list[int], tuple[int, int], Path | None]) -> int:
+    """Write the photos of one patient; returns how many are there now."""
+    out, seeds, size, textures = job
+    cv2.setNumThreads(1)
+    for seed in seeds:
+        image_file = out / "images" / f"{sample_name(seed)}.jpg"
+        mask_file = out / "masks" / f"{sample_name(seed)}.png"
+        if image_file.exists() and mask_file.exists():
+            continue
+        image, mask = render_sample(seed, size, textures)
+        # The photo went through its own JPEG already; this one only stores it.
+        cv2.imwrite(str(image_file), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        cv2.imwrite(str(mask_file), mask)
+    return len(seeds)

@@ -1,0 +1,146 @@
+"""The report of one patient: one HTML file without scripts or outside resources."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bsa_vision.core.labels import LABEL_COLOURS, Label
+from bsa_vision.report.figures import area_plot, rate_plot
+from bsa_vision.report.thumbnails import OUTLINED
+
+_MISSING = "\N{EN DASH}"
+_TYPES = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"<", "image/svg+xml"))
+_LABEL_WORDS = {
+    Label.UNAFFECTED: "unaffected",
+    Label.ERYTHEMA: "erythema (not counted)",
+    Label.DETACHABLE: "detachable (counted)",
+    Label.DETACHED: "detached (counted)",
+    Label.REEPITHELIALISED: "re-epithelialised",
+    Label.NOT_ASSESSABLE: "not assessable",
+}
+#: Regions named in words; the table below them has them all.
+_MOST_NAMED = 4
+_LEAST_NAMED_PERCENT = 0.05
+
+Record = Mapping[str, Any]
+
+
+def report_html(
+    document: Record, charts: Mapping[int, bytes], thumbnails: Mapping[str, bytes]
+) -> str:
+    """Render the report.
+
+    Parameters
+    ----------
+    document : a results document.
+    charts : picture of the body chart by day, PNG or SVG.
+    thumbnails : picture by photo file name as in the document.
+    """
+    environment = Environment(
+        loader=PackageLoader("bsa_vision.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=_number, interval=_interval, words=_words)
+    return environment.get_template("report.html.j2").render(
+        document=document,
+        charts={day: _data_uri(picture) for day, picture in sorted(charts.items())},
+        thumbnails={name: _data_uri(picture) for name, picture in thumbnails.items()},
+        # The plots are made of numbers and constant words alone.
+        area_plot=Markup(area_plot(document)),  # noqa: S704
+        rate_plot=Markup(rate_plot(document)),  # noqa: S704
+        legend=[(_css(label), _LABEL_WORDS[label]) for label in OUTLINED],
+        not_assessed=[(visit, describe_not_assessed(visit)) for visit in document["visits"]],
+        regions=_region_rows(document["visits"]),
+        reasons=_reasons(document),
+    )
+
+
+def describe_not_assessed(visit: Record) -> str:
+    """What a visit's photos did not show, in words."""
+    total = visit["not_assessed_percent"]
+    if total < _LEAST_NAMED_PERCENT:
+        return "All skin was assessed."
+    parts = [
+        f"{_number(visit[key])} % {words}"
+        for key, words in (
+            ("never_seen_percent", "in no usable photo"),
+            ("hidden_percent", "seen only beneath a dressing, a device or glare"),
+        )
+        if visit[key] >= _LEAST_NAMED_PERCENT
+    ]
+    ranked = sorted(visit["regions"], key=lambda region: -region["not_assessed_percent"])
+    named = [
+        f"{region['side'] or ''} {_region_name(region, with_side=False)} ".lstrip()
+        + f"{_number(region['not_assessed_percent'])} %"
+        for region in ranked[:_MOST_NAMED]
+        if region["not_assessed_percent"] >= _LEAST_NAMED_PERCENT
+    ]
+    bounds = visit["counted_bsa_bounds"]
+    return (
+        f"{_number(total)} % of BSA was not assessed: {'; '.join(parts)}. "
+        f"Most of it: {', '.join(named)}. "
+        f"Were all of it healthy, counted BSA would be {_number(bounds['all_healthy'])} %; "
+        f"were all of it affected, {_number(bounds['all_affected'])} %."
+    )
+
+
+def _region_rows(visits: Sequence[Record]) -> list[tuple[str, float, list[Record]]]:
+    """Name, size and the regions of all visits, for every row of the chart."""
+    if not visits:
+        return []
+    columns = zip(*(visit["regions"] for visit in visits), strict=True)
+    return [(_region_name(row[0]), row[0]["bsa_percent"], list(row)) for row in columns]
+
+
+def _region_name(region: Record, *, with_side: bool = True) -> str:
+    name = _words(region["region"])
+    return f"{name}, {region['side']}" if region["side"] and with_side else name
+
+
+def _reasons(document: Record) -> list[str]:
+    """Why numbers of the summary are missing, each reason once."""
+    endpoints = document["endpoints"]
+    records = [
+        endpoints["max_counted_bsa"],
+        endpoints["severity"],
+        endpoints["responder_d7"],
+        *endpoints["reepithelialisation_rate"].values(),
+    ]
+    for visit in document["visits"]:
+        records += [visit["counted_bsa"], visit["reepithelialisation_rate"], visit["severity"]]
+        records += [visit["new_detachment"]] if visit["new_detachment"] else []
+    reasons = (record.get("reason") for record in records)
+    return list(dict.fromkeys(reason for reason in reasons if reason))
+
+
+def _number(value: float | None, decimals: int = 1) -> str:
+    return _MISSING if value is None else f"{value:.{decimals}f}"
+
+
+def _interval(record: Record, decimals: int = 1) -> str:
+    if record["low"] is None or record["high"] is None:
+        return ""
+    return f"{record['low']:.{decimals}f}\N{EN DASH}{record['high']:.{decimals}f}"
+
+
+def _words(identifier: str) -> str:
+    return identifier.replace("_", " ")
+
+
+def _css(label: Label) -> str:
+    red, green, blue = LABEL_COLOURS[label]
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def _data_uri(picture: bytes) -> str:
+    for start, mime in _TYPES:
+        if picture.startswith(start):
+            return f"data:{mime};base64,{base64.b64encode(picture).decode('ascii')}"
+    msg = f"a picture needs to be PNG, JPEG or SVG, got {picture[:8]!r}"
+    raise ValueError(msg)

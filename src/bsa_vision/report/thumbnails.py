@@ -1,0 +1,49 @@
+"""Small pictures of the photos with the masks' outlines."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bsa_vision.core.labels import LABEL_COLOURS, Label
+
+#: Labels that are outlined; the border of unaffected skin is that of the body.
+OUTLINED = (
+    Label.ERYTHEMA,
+    Label.DETACHABLE,
+    Label.DETACHED,
+    Label.REEPITHELIALISED,
+    Label.NOT_ASSESSABLE,
+)
+_JPEG_QUALITY = 82
+#: Outlines are drawn at this multiple of the size and averaged down, for smooth lines.
+_OVERSAMPLING = 2
+
+
+def thumbnail(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int = 320) -> bytes:
+    """JPEG of a photo with an outline round every lesion, in the colours of the chart.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) sRGB. labels : (h, w) mask codes of the same picture, any size.
+    side : long side of the thumbnail in pixels.
+    """
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    large = (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING)
+    method = cv2.INTER_AREA if max(height, width) > max(large) else cv2.INTER_LINEAR
+    canvas = cv2.resize(pixels, large, interpolation=method)
+    codes = cv2.resize(labels, large, interpolation=cv2.INTER_NEAREST)
+    for label in OUTLINED:
+        mask = (codes == label).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, outlines, -1, (20, 20, 20), 4, cv2.LINE_AA)
+        cv2.drawContours(canvas, outlines, -1, LABEL_COLOURS[label], 2, cv2.LINE_AA)
+    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
+    if not done:
+        msg = f"thumbnail: a {size} picture could not be encoded"
+        raise RuntimeError(msg)
+    return data.tobytes()

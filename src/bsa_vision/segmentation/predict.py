@@ -1,0 +1,104 @@
+"""Run a shipped model: OpenVINO on the processor, or torch where asked.
+
+Every inference runs on one thread and several run side by side, so the masks are the same bytes
+whatever number of threads or processes is at work.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bsa_vision.segmentation.api import Segmentation
+from bsa_vision.segmentation.card import (
+    DEFAULT_MODEL,
+    NETWORK_FILES,
+    ModelCard,
+    check_files,
+    find_model,
+    read_card,
+)
+from bsa_vision.segmentation.openvino_engine import OpenVinoRunner
+from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
+
+Pixels = NDArray[np.uint8]
+Engine = Literal["auto", "openvino", "torch"]
+
+
+class GraphRunner(Protocol):
+    """Runs a deployed graph. May be called from several threads."""
+
+    @property
+    def name(self) -> str:
+        """Engine and arithmetic, such as ``openvino-fp32``."""
+        ...
+
+    def run(self, pixels: Pixels) -> tuple[Pixels, Pixels]:
+        """Pixels (h, w, 3) -> class indices (h, w) and probabilities x 255 (h, w, n), all uint8."""
+        ...
+
+
+class ModelSegmenter:
+    """A `Segmenter` over any engine."""
+
+    def __init__(self, card: ModelCard, runner: GraphRunner) -> None:
+        self.card = card
+        self._runner = runner
+        self._codes = np.array(list(card.classes), dtype=np.uint8)
+
+    @property
+    def name(self) -> str:
+        """Name of the model and of the engine that runs it."""
+        return f"{self.card.name} ({self._runner.name})"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything in the model that decides the output."""
+        return self.card.digest
+
+    @property
+    def classes(self) -> Mapping[int, str]:
+        """Mask code -> class name, in the order of the probability channels."""
+        return self.card.classes
+
+    def segment(self, pixels: Pixels) -> Segmentation:
+        """Label an sRGB photo, uint8 (H, W, 3). May be called from several threads."""
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            msg = f"pixels: need uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}"
+            raise ValueError(msg)
+        width, height = network_size((pixels.shape[1], pixels.shape[0]), self.card.long_side)
+        padded = pad_to_multiple(resample(pixels, (width, height)), self.card.multiple)
+        index, probabilities = self._runner.run(np.ascontiguousarray(padded))
+        return Segmentation(
+            labels=self._codes[index[:height, :width]],
+            probabilities=probabilities[:height, :width],
+        )
+
+
+def load_segmenter(
+    name_or_path: str | Path = DEFAULT_MODEL, threads: int | None = None, engine: Engine = "auto"
+) -> ModelSegmenter:
+    """Load a model.
+
+    Parameters
+    ----------
+    name_or_path : name of an installed model, or its folder.
+    threads : photos that can be segmented side by side (None: as many as the machine has cores).
+    engine : ``auto`` is OpenVINO; ``torch`` runs on a GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        When there is no such model or its files are not those of its card.
+    """
+    folder = find_model(name_or_path)
+    card = read_card(folder)
+    if engine == "torch":
+        # torch takes seconds to import and the usual engine does without it
+        from bsa_vision.segmentation.torch_engine import TorchRunner  # noqa: PLC0415
+
+        return ModelSegmenter(card, TorchRunner(folder, card))
+    check_files(folder, card, NETWORK_FILES)
+    return ModelSegmenter(card, OpenVinoRunner(folder, threads))

@@ -1,0 +1,136 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from bsa_vision.app import masks
+from bsa_vision.app.masks import evaluate_masks, predict_masks, prediction_document
+from bsa_vision.app.progress import ProgressEvent, silent
+from bsa_vision.core.errors import InputError
+from bsa_vision.segmentation.api import Segmentation
+
+
+class _RedIsWound:
+    """Code 1 where the photo is red, at half the photo's size."""
+
+    name = "red"
+    digest = "0" * 64
+    classes: Mapping[int, str] = {0: "background", 1: "wound"}
+
+    def segment(self, pixels: NDArray[np.uint8]) -> Segmentation:
+        labels = (pixels[::2, ::2, 0] > 128).astype(np.uint8)
+        probabilities = np.stack([255 * (1 - labels), 255 * labels], axis=-1).astype(np.uint8)
+        return Segmentation(labels, probabilities)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(masks, "load_segmenter", lambda _: _RedIsWound())
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    pixels = np.zeros((80, 120, 3), np.uint8)
+    pixels[:, 40:, 0] = 255
+    Image.fromarray(pixels).save(folder / "half.png")
+    Image.fromarray(pixels).save(folder / "small.jpg", quality=95)
+    (folder / "broken.jpg").write_bytes(b"not a photo")
+    (folder / "notes.txt").write_text("not a photo either")
+    return folder
+
+
+def test_masks_have_the_photos_size_and_the_models_codes(photos: Path, tmp_path: Path) -> None:
+    events: list[ProgressEvent] = []
+    outcomes = predict_masks([photos], "red", tmp_path / "new" / "masks", events.append)
+    assert [outcome.photo.name for outcome in outcomes] == ["broken.jpg", "half.png", "small.jpg"]
+    broken, half, small = outcomes
+    assert broken.mask is None
+    assert broken.refused is not None
+    assert half.mask is not None
+    expected = np.zeros((80, 120), np.uint8)
+    expected[:, 40:] = 1
+    with Image.open(half.mask) as mask:
+        assert mask.mode == "L"
+        np.testing.assert_array_equal(np.asarray(mask), expected)
+    assert small.mask == tmp_path / "new" / "masks" / "small.png"
+    assert [(event.done, event.total) for event in events] == [(1, 3), (2, 3), (3, 3)]
+    document = prediction_document(outcomes, "red")
+    assert [photo["mask"] is None for photo in document["photos"]] == [True, False, False]
+    assert document["photos"][0]["reason"]
+
+
+def test_two_photos_of_one_name_are_refused(photos: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(photos / "half.jpg")
+    with pytest.raises(InputError, match=r"half\.png"):
+        predict_masks([photos], "red", tmp_path / "out", silent)
+
+
+@pytest.mark.parametrize("name", ["none", "empty"])
+def test_no_photos_is_an_input_error(photos: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=name):
+        predict_masks([tmp_path / name], "red", photos / "out", silent)
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    folder = tmp_path / "data" / "masks"
+    folder.mkdir(parents=True)
+    (tmp_path / "pred").mkdir()
+    return folder
+
+
+def _save(folder: Path, name: str, rows: list[list[int]]) -> None:
+    Image.fromarray(np.array(rows, np.uint8)).save(folder / name)
+
+
+def test_agreement_pools_pixels_over_pairs(truth: Path, tmp_path: Path) -> None:
+    pred = tmp_path / "pred"
+    _save(truth, "a.png", [[4, 4, 1, 1]])
+    _save(pred, "a.png", [[4, 1, 1, 1]])
+    _save(truth, "b.png", [[1, 1, 1, 4]])
+    _save(pred, "b.png", [[1, 1, 4, 4]])
+    document = evaluate_masks(pred, truth, silent)
+    rows = {row["name"]: row for row in document["classes"]}
+    # Detached: 3 true and 3 predicted pixels, 2 in common; unaffected: 5, 5 and 4.
+    assert set(rows) == {"unaffected", "detached"}
+    assert rows["detached"]["dice"] == pytest.approx(4 / 6)
+    assert rows["unaffected"]["dice"] == pytest.approx(8 / 10)
+    assert document["confusion"]["counts"] == [[4, 1], [1, 2]]
+    assert (document["compared"], document["failed"]) == (2, [])
+
+
+def test_classes_are_named_after_the_dataset(truth: Path, tmp_path: Path) -> None:
+    listing = {"classes": {"0": "background", "1": "wound"}}
+    (truth.parent / "dataset.json").write_text(json.dumps(listing))
+    _save(truth, "a.png", [[0, 0]])
+    _save(tmp_path / "pred", "a.png", [[0, 7]])
+    rows = {row["name"]: row for row in evaluate_masks(tmp_path / "pred", truth, silent)["classes"]}
+    assert list(rows) == ["background", "wound", "code 7"]
+    # Nothing is a wound in either mask: no ratio, rather than a perfect one.
+    assert rows["wound"]["dice"] is None
+
+
+def test_pairs_that_cannot_be_compared_are_listed(truth: Path, tmp_path: Path) -> None:
+    pred = tmp_path / "pred"
+    for name in ("good.png", "missing.png", "size.png", "colour.png", "broken.png"):
+        _save(truth, name, [[0, 1]])
+    _save(pred, "good.png", [[0, 1]])
+    _save(pred, "size.png", [[0, 1, 1]])
+    Image.new("RGB", (2, 1)).save(pred / "colour.png")
+    (pred / "broken.png").write_bytes(b"")
+    document = evaluate_masks(pred, truth, silent)
+    assert document["compared"] == 1
+    assert document["pixels"] == 2
+    reasons = {failure["file"]: failure["reason"] for failure in document["failed"]}
+    assert set(reasons) == {"missing.png", "size.png", "colour.png", "broken.png"}
+    assert "2x1 and 3x1" in reasons["size.png"]
+
+
+def test_missing_folders_are_input_errors(truth: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none"):
+        evaluate_masks(tmp_path / "none", truth, silent)
+    with pytest.raises(InputError, match=r"NAME\.png"):
+        evaluate_masks(tmp_path / "pred", truth, silent)

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from bsa_vision.chart.anny_model import BodyModel
+from bsa_vision.chart.pose_fit import (
+    JOINT_SD,
+    BodyPose,
+    PosePrior,
+    PoseSolver,
+    SurfacePoints,
+    best_fit,
+    viewing_rotation,
+)
+
+SIZE = (1500, 2000)
+FOCAL = 1800.0
+PRIOR = PosePrior((float(np.log(FOCAL)), 0.03))
+
+
+@pytest.fixture(scope="module")
+def solver() -> PoseSolver:
+    model = BodyModel.load()
+    return PoseSolver(model, model.rest({"gender": 1.0, "age": 0.75}), SIZE)
+
+
+def random_points(solver: PoseSolver, count: int, seed: int) -> SurfacePoints:
+    rng = np.random.default_rng(seed)
+    faces = rng.choice(np.flatnonzero(solver.model.skin_faces), count, replace=False)
+    barycentric = rng.dirichlet([1, 1, 1], count)
+    return SurfacePoints.from_faces(solver.model, solver.rest, faces, barycentric)
+
+
+def random_pose(seed: int, azimuth: float = 0.3) -> BodyPose:
+    rng = np.random.default_rng(seed)
+    sds = np.array(list(JOINT_SD.values()))
+    rotation = viewing_rotation(azimuth)
+    middle = rotation @ np.array([0, 0, 0.8])
+    joints = 0.5 * sds * rng.normal(size=sds.shape)
+    return BodyPose(rotation, np.array([0.05, 0.1, 2.4]) - middle, FOCAL, joints)
+
+
+def test_derivatives_match_finite_differences(solver):
+    points, pose = random_points(solver, 12, 1), random_pose(2)
+    pixels, _, jacobian = solver.project(points, pose)
+    step = 1e-6
+    for column in range(jacobian.shape[2]):
+        change = np.zeros(jacobian.shape[2])
+        change[column] = step
+        moved, _, _ = solver.project(points, pose.moved(change))
+        numeric = (moved - pixels) / step
+        # Second-order terms are about step * |pixels''| < 1e-6 * 1e4.
+        np.testing.assert_allclose(jacobian[:, :, column], numeric, atol=0.05, rtol=1e-4)
+
+
+def test_surface_points_follow_the_skinned_mesh(solver):
+    rng = np.random.default_rng(0)
+    faces = rng.choice(np.flatnonzero(solver.model.skin_faces), 50, replace=False)
+    barycentric = rng.dirichlet([1, 1, 1], 50)
+    points = SurfacePoints.from_faces(solver.model, solver.rest, faces, barycentric)
+    pose = random_pose(3)
+    vertices = solver.model.posed(solver.rest, pose.rotations())
+    on_mesh = np.einsum("nk,nkc->nc", barycentric, vertices[solver.model.faces[faces]])
+    pixels, _, _ = solver.project(points, pose)
+    np.testing.assert_allclose(pixels, pose.camera(SIZE).project(on_mesh), atol=1e-6)
+
+
+@pytest.mark.parametrize("azimuth", [0.2, 1.4, 3.0, -1.7])
+def test_a_known_pose_is_found_again(solver, azimuth):
+    points, pose = random_points(solver, 60, 4), random_pose(5, azimuth)
+    seen, _, _ = solver.project(points, pose)
+    fit = best_fit(solver, points, seen, np.full(60, 3.0), PRIOR)
+    others = random_points(solver, 200, 6)
+    true, depth, _ = solver.project(others, pose)
+    found, _, _ = solver.project(others, fit.pose)
+    error_mm = np.linalg.norm(found - true, axis=1) * depth / FOCAL * 1000
+    # The prior pulls joints that few of the 60 points see: millimetres in the middle.
+    assert np.median(error_mm) < 6
+    assert fit.weights.min() > 0.5
+
+
+def test_one_wrong_point_is_distrusted(solver):
+    points, pose = random_points(solver, 40, 7), random_pose(8)
+    seen, _, _ = solver.project(points, pose)
+    seen[11] += (400, -300)
+    fit = best_fit(solver, points, seen, np.full(40, 6.0), PRIOR)
+    assert np.argmin(fit.weights) == 11
+    assert fit.weights[11] < 0.05
+    assert np.median(fit.weights) > 0.9
+
+
+def test_covariance_predicts_the_scatter_of_repeated_fits(solver):
+    points, pose = random_points(solver, 40, 9), random_pose(10)
+    clean, _, _ = solver.project(points, pose)
+    probe = random_points(solver, 60, 11)
+    rng = np.random.default_rng(12)
+    sigma = 8.0
+    places, predicted = [], []
+    for _ in range(12):
+        seen = clean + rng.normal(0, sigma, clean.shape)
+        fit = best_fit(solver, points, seen, np.full(40, sigma), PRIOR)
+        found, _, jacobian = solver.project(probe, fit.pose)
+        places.append(found)
+        predicted.append(np.einsum("ncp,pq,ncq->n", jacobian, fit.covariance, jacobian) / 2)
+    scatter = np.var(places, axis=0).mean(axis=1)
+    ratio = np.sqrt(np.median(scatter) / np.median(predicted))
+    # Where the prior holds a joint, the fits scatter less than the posterior allows; the posterior
+    # must not be smaller than the scatter by more than its sampling error (12 fits: 20 %).
+    assert 0.3 < ratio < 1.25

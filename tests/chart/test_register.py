@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from tests.chart.scenes import FOCAL, SIZE, body_of, scene
+
+from bsa_vision.chart.landmarks import LANDMARKS
+from bsa_vision.chart.register import Placement, register
+from bsa_vision.core.errors import Refused
+
+
+@pytest.fixture(scope="module")
+def body():
+    return body_of()
+
+
+def registered(body, points, view="whole_front", focal=FOCAL):
+    return register(body.rest, points, SIZE, view=view, focal_px=focal)
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 1.5, 3.1])
+def test_true_landmarks_place_the_body_within_millimetres(body, azimuth):
+    seen = scene(body, azimuth, seed=3)
+    placement = registered(body, seen.points)
+    assert isinstance(placement, Placement)
+    off = np.linalg.norm(placement.vertices - seen.vertices, axis=1)
+    camera_off = placement.camera.project(placement.vertices) - seen.pose.camera(SIZE).project(
+        seen.vertices
+    )
+    # 1 px is 1.4 mm at 2.6 m; in depth a single view says little, so places are judged in the image.
+    assert np.median(np.linalg.norm(camera_off, axis=1)) < 4
+    assert np.median(off) < 0.05
+    assert placement.distrusted == ()
+
+
+def test_without_a_focal_length_a_typical_phone_is_assumed(body):
+    seen = scene(body, 0.1, seed=4)
+    placement = registered(body, seen.points, focal=None)
+    assert isinstance(placement, Placement)
+    assert placement.landmark_rms_px < 10
+
+
+def test_too_few_landmarks_are_refused_with_the_count(body):
+    points = dict(list(scene(body, 0.0).points.items())[:3])
+    refused = registered(body, points, view="trunk_front")
+    assert isinstance(refused, Refused)
+    assert refused.code == "landmarks_too_few"
+    assert refused.reason == "trunk_front: need at least 4 landmarks, got 3."
+
+
+def test_landmarks_outside_the_photo_do_not_count(body):
+    points = {name: (x + 10_000, y) for name, (x, y) in scene(body, 0.0).points.items()}
+    refused = registered(body, points)
+    assert isinstance(refused, Refused)
+    assert "lie outside the photo" in refused.reason
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 3.1])
+def test_left_and_right_exchanged_is_noticed_and_named(body, azimuth):
+    points = {
+        LANDMARKS[name].mirror or name: xy for name, xy in scene(body, azimuth, seed=5).points.items()
+    }
+    refused = registered(body, points)
+    assert isinstance(refused, Refused)
+    assert refused.code == "landmarks_mirrored"
+    assert "left and right" in refused.reason.lower()
+
+
+def test_an_arm_view_with_the_other_arms_landmarks_is_refused(body):
+    points = {name: xy for name, xy in scene(body, 0.0).points.items() if name.endswith("_left")}
+    refused = registered(body, points, view="arm_right_front")
+    assert isinstance(refused, Refused)
+    assert refused.code == "landmarks_mirrored"
+
+
+def test_contradicting_landmarks_are_refused_by_name(body):
+    points = scene(body, 0.0, seed=6).points
+    rng = np.random.default_rng(0)
+    names = list(points)
+    shuffled = rng.permutation(len(names))
+    mixed = {name: points[names[k]] for name, k in zip(names, shuffled, strict=True)}
+    refused = registered(body, mixed)
+    assert isinstance(refused, Refused)
+    assert refused.code == "landmarks_contradict"
+    assert any(name in refused.remedy for name in names)
+
+
+def test_one_misplaced_landmark_is_distrusted_and_named(body):
+    points = dict(scene(body, 0.0, seed=7).points)
+    x, y = points["umbilicus"]
+    points["umbilicus"] = (x + 500, y + 300)
+    placement = registered(body, points)
+    assert isinstance(placement, Placement)
+    assert placement.distrusted == ("umbilicus",)
