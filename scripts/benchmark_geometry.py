@@ -14,16 +14,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from trimesh import Trimesh
-from trimesh.ray.ray_pyembree import RayMeshIntersector
+from true_landmarks import on_surface, true_landmarks, truly_visible
 
 from bsa_vision.app.series import read_series
-from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.body import solve_body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import fuse
 from bsa_vision.chart.gather import gather, see_cells
-from bsa_vision.chart.landmarks import LANDMARKS
 from bsa_vision.chart.register import register
 from bsa_vision.core.errors import Refused
 from bsa_vision.measures.records import VisitEvidence
@@ -31,48 +28,6 @@ from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.pipeline import REPLICATES, chart_facts
-
-
-def truly_visible(points, normals, geometry, size, model, slack=0.006):
-    """Pixels of points (N, 3) and which of them the camera truly sees."""
-    r, t, k = geometry["R"], geometry["t"], geometry["K"]
-    seen = points @ r.T + t
-    pixels = seen @ k.T
-    pixels = pixels[:, :2] / pixels[:, 2:]
-    inside = ((pixels >= 0) & (pixels <= np.array(size) - 1)).all(axis=1) & (seen[:, 2] > 0.05)
-    centre = -r.T @ t
-    rays = points - centre
-    distance = np.linalg.norm(rays, axis=1)
-    inside &= (normals * rays).sum(axis=1) < -0.15 * distance * np.linalg.norm(normals, axis=1)
-    mesh = Trimesh(geometry["vertices"].astype(float), model.faces, process=False, validate=False)
-    chosen = np.flatnonzero(inside)
-    hits, index, _ = RayMeshIntersector(mesh).intersects_location(
-        np.broadcast_to(centre, (len(chosen), 3)),
-        rays[chosen] / distance[chosen, None],
-        multiple_hits=False,
-    )
-    nearest = np.full(len(chosen), np.inf)
-    nearest[index] = np.linalg.norm(hits - centre, axis=1)
-    visible = np.zeros(len(points), bool)
-    visible[chosen] = np.isfinite(nearest) & (nearest > distance[chosen] - slack)
-    return pixels, visible, 1000 * seen[:, 2] / k[0, 0]
-
-
-def surface(vertices, faces, face, barycentric):
-    corners = vertices[faces[face]]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    return np.einsum("nk,nkc->nc", barycentric, corners), normals
-
-
-def landmarks_of(geometry, size, model, noise, rng):
-    face = np.array([mark.face for mark in LANDMARKS.values()])
-    barycentric = np.array([mark.barycentric for mark in LANDMARKS.values()])
-    points, normals = surface(geometry["vertices"].astype(float), model.faces, face, barycentric)
-    pixels, visible, _ = truly_visible(points, normals, geometry, size, model)
-    pixels = pixels + rng.normal(0, noise, pixels.shape)
-    return {
-        name: tuple(pixels[i]) for i, name in enumerate(LANDMARKS) if visible[i]
-    }
 
 
 def main() -> None:
@@ -84,7 +39,7 @@ def main() -> None:
     folder = args.series or Path(os.environ["BSA_VISION_DATA"]) / "phantom_series"
     series = read_series(folder)
     truth = json.loads((folder / "truth" / "truth.json").read_text())
-    model, cells, body = BodyModel.load(), load_cells(), solve_body(series.patient)
+    cells, body = load_cells(), solve_body(series.patient)
     rng = np.random.default_rng(1)
     errors, visits, seconds, covered = [], [], [], []
     for visit, true_visit in zip(series.visits, truth["visits"], strict=True):
@@ -95,7 +50,7 @@ def main() -> None:
             mask = cv2.imread(str(folder / "truth" / f"{stem}.mask.png"), cv2.IMREAD_UNCHANGED)
             size = (mask.shape[1], mask.shape[0])
             photo = read_photo(entry.path, max_side=256)
-            points = landmarks_of(geometry, size, model, args.noise, rng)
+            points = true_landmarks(geometry, size, args.noise, rng)
             facts = next(p for p in true_visit["photos"] if p["file"] == entry.name)
             scale = facts["calibration"]["mm_per_px"]
             started = time.perf_counter()
@@ -113,10 +68,9 @@ def main() -> None:
                 print(visit.day, entry.view, evidence)
                 continue
             photos.append(evidence)
-            at, normals = surface(
-                geometry["vertices"].astype(float), model.faces, cells.face, cells.centre
-            )
-            pixels, visible, mm = truly_visible(at, normals, geometry, size, model)
+            vertices = geometry["vertices"].astype(float)
+            at, normals = on_surface(vertices, cells.face, cells.centre)
+            pixels, visible, mm = truly_visible(at, normals, geometry, size)
             both = visible[seen.cells]
             offset = seen.samples[both, 0] - pixels[seen.cells[both]]
             error = np.linalg.norm(offset, axis=1) * mm[seen.cells[both]]

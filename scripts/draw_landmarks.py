@@ -8,6 +8,7 @@ landmark that a view sees has a dot; labels name those in the midline and on the
 right being its mirror image.
 """
 
+import re
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,9 +33,11 @@ PATIENTS = {
     "obese man": Patient("man", "male", 52, 178, 125),
     "child": Patient("child", "male", 6, 116, 21),
 }
-PANEL_PX, MARGIN_PX, LABEL_PX, COLOURS = 420, 200, 15, 48
-#: A landmark is seen when the view's ray meets the body within this distance of it.
-SEEN_M = 0.003
+HEIGHT_PX, MARGIN_PX, LABEL_PX = 520, 200, 15
+DOT, LINE, TEXT = (213, 40, 0), (90, 120, 200), (0, 0, 120)
+#: A landmark is seen when nothing lies more than this in front of it and its face is not turned
+#: away; those on the outline count (sine of the angle).
+SEEN_M, EDGE_ON = 0.004, 0.3
 #: Stature at which a plate's half width holds; smaller people are drawn larger.
 ADULT_M = 1.7
 
@@ -49,7 +52,9 @@ class Plate:
     axis : two landmarks, the upper and the lower end of what is drawn upright; None: the body's z.
     across : two landmarks, left and right in the first view; None: the patient's right and left.
     bones : the start of the names of bones whose skin is drawn.
-    half_m : half the width of a panel on an adult, metres.
+    sides : ``"both"``, or ``"left"`` for a limb: the patient's left alone is drawn.
+    half_m : half the height of a panel on an adult, metres.
+    width : width of a panel over its height.
     views : name and turn round the upright axis in degrees; 0 is the first view.
     """
 
@@ -58,57 +63,64 @@ class Plate:
     axis: tuple[str, str] | None
     across: tuple[str, str] | None
     bones: tuple[str, ...]
+    sides: str
     half_m: float
+    width: float
     views: tuple[tuple[str, float], ...]
 
 
+HEAD_BONES = ("head", "neck", "eye", "spine01", "clavicle", "shoulder01")
 TRUNK_BONES = (
     *("root", "pelvis", "spine", "breast", "clavicle", "shoulder01", "upperarm01"),
-    *("upperleg01", "upperleg02", "neck01"),
+    *("upperleg01", "upperleg02", "neck"),
 )
-LEG_BONES = ("upperleg01.L", "upperleg02.L", "lowerleg01.L", "lowerleg02.L", "foot.L", "pelvis.L")
-ARM_BONES = ("shoulder01.L", "upperarm01.L", "upperarm02.L", "lowerarm01.L", "lowerarm02.L")
-FOOT_BONES = ("foot.L", "toe1-1.L", "toe1-2.L", "toe2", "toe3", "toe4", "toe5", "lowerleg02.L")
-HAND_BONES = ("wrist.L", "metacarpal", "finger", "lowerarm02.L")
+LEG_BONES = ("upperleg", "lowerleg", "foot", "toe", "pelvis")
+ARM_BONES = ("shoulder01", "upperarm", "lowerarm", "wrist")
+FOOT_BONES = ("foot", "toe")
+ANKLE_BONES = (*FOOT_BONES, "lowerleg02")
+HAND_BONES = ("wrist", "metacarpal", "finger", "lowerarm02")
+TURNED = (("front", 0.0), ("left", 90.0), ("back", 180.0))
 AROUND = (("front", 0.0), ("outer side", 90.0), ("back", 180.0), ("inner side", -90.0))
+UPRIGHT = (None, None)
+ARM = ("acromion_left", "wrist_crease_mid_left")
+HAND = ("wrist_crease_mid_left", "middle_fingertip_left")
+FOOT = ("big_toe_tip_left", "heel_left")
+BASE_OF_FINGERS = ("knuckle_little_left", "knuckle_index_left")
+BALL = ("first_metatarsal_head_left", "fifth_metatarsal_head_left")
+HAND_VIEWS = (("palm", 0.0), ("thumb", 90.0), ("back", 180.0), ("little finger", -90.0))
+SOLE_VIEWS = (("sole", 0.0), ("top", 180.0))
 PLATES = (
     Plate(
-        *("head", ("vertex", "chin"), None, None, ("head", "neck", "eye"), 0.16),
-        views=(("front", 0.0), ("left", 90.0), ("back", 180.0)),
+        "head",
+        ("vertex", "gonion_left", "gonion_right"),
+        *UPRIGHT,
+        HEAD_BONES,
+        "both",
+        0.18,
+        0.8,
+        TURNED,
     ),
+    Plate("trunk", ("c7", "pubic_symphysis"), *UPRIGHT, TRUNK_BONES, "both", 0.42, 0.8, TURNED),
+    Plate("arm", ARM, ARM, None, ARM_BONES, "left", 0.34, 0.55, AROUND),
+    Plate("hand", HAND, HAND, BASE_OF_FINGERS, HAND_BONES, "left", 0.14, 0.7, HAND_VIEWS),
+    Plate("leg", ("patella_centre_left",), *UPRIGHT, LEG_BONES, "left", 0.53, 0.5, AROUND),
     Plate(
-        *("trunk", ("c7", "gluteal_fold_mid_left", "gluteal_fold_mid_right"), None, None),
-        *(TRUNK_BONES, 0.40),
-        views=(("front", 0.0), ("left", 90.0), ("back", 180.0)),
+        "foot",
+        ("achilles_left", "big_toe_tip_left"),
+        *UPRIGHT,
+        ANKLE_BONES,
+        "left",
+        0.14,
+        1.25,
+        AROUND,
     ),
-    Plate(
-        *("arm", ("acromion_left", "wrist_crease_mid_left")),
-        *(("acromion_left", "wrist_crease_mid_left"), None, ARM_BONES, 0.33),
-        views=AROUND,
-    ),
-    Plate(
-        *("hand", ("wrist_crease_mid_left", "middle_fingertip_left")),
-        axis=("wrist_crease_mid_left", "middle_fingertip_left"),
-        across=("knuckle_little_left", "knuckle_index_left"),
-        bones=HAND_BONES,
-        half_m=0.13,
-        views=(("palm", 0.0), ("thumb", 90.0), ("back", 180.0), ("little finger", -90.0)),
-    ),
-    Plate("leg", ("patella_centre_left",), None, None, LEG_BONES, 0.47, AROUND),
-    Plate("foot", ("heel_left", "big_toe_tip_left"), None, None, FOOT_BONES, 0.17, AROUND),
-    Plate(
-        *("sole", ("heel_left", "big_toe_tip_left"), ("big_toe_tip_left", "heel_left")),
-        across=("first_metatarsal_head_left", "fifth_metatarsal_head_left"),
-        bones=FOOT_BONES,
-        half_m=0.17,
-        views=(("sole", 0.0), ("top", 180.0)),
-    ),
+    Plate("sole", FOOT, FOOT, BALL, FOOT_BONES, "left", 0.17, 0.7, SOLE_VIEWS),
 )
 
 
 def unit(vector: FloatArray) -> FloatArray:
-    length: float = np.linalg.norm(vector)
-    return vector / length
+    scaled: FloatArray = vector / np.linalg.norm(vector)
+    return scaled
 
 
 def view_axes(plate: Plate, vertices: FloatArray, turn: float) -> tuple[FloatArray, ...]:
@@ -127,11 +139,14 @@ def view_axes(plate: Plate, vertices: FloatArray, turn: float) -> tuple[FloatArr
     return turned, up, np.cross(up, turned)
 
 
-def skin_of(bones: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Faces (27420,) with a corner that moves most with one of the bones."""
+def skin_of(plate: Plate) -> NDArray[np.bool_]:
+    """Faces (27420,) with a corner that moves most with a bone of the plate."""
     model = BodyModel.load()
     strongest = model.skin_bones[np.arange(len(model.skin_bones)), model.skin_weights.argmax(1)]
-    chosen = np.array([label.startswith(bones) for label in model.bone_labels])
+    other = ".R" if plate.sides == "left" else "none"
+    chosen = np.array(
+        [label.startswith(plate.bones) and not label.endswith(other) for label in model.bone_labels]
+    )
     kept: NDArray[np.bool_] = chosen[strongest][model.faces].any(axis=1)
     return kept
 
@@ -141,18 +156,19 @@ class Panel:
 
     def __init__(self, plate: Plate, vertices: FloatArray, turn: float) -> None:
         faces = BodyModel.load().faces
-        self.kept = skin_of(plate.bones)
+        self.kept = skin_of(plate)
         self.mesh = trimesh.Trimesh(vertices, faces[self.kept], process=False)
         self.rays = RayMeshIntersector(self.mesh)
         self.right, self.up, self.sight = view_axes(plate, vertices, turn)
         self.centre = landmark_points(vertices, plate.middle).mean(axis=0)
         self.half = plate.half_m * np.ptp(vertices[:, 2]) / ADULT_M
+        self.size = np.array([round(HEIGHT_PX * plate.width), HEIGHT_PX])
 
     def pixels(self, points: FloatArray) -> FloatArray:
         """(N, 3) metres -> (N, 2) pixels of the panel's drawing, without its margins."""
         moved = points - self.centre
         plane = np.stack([moved @ self.right, -(moved @ self.up)], axis=1)
-        return (plane / self.half + 1) * PANEL_PX / 2
+        return plane / self.half * HEIGHT_PX / 2 + self.size / 2
 
     def hits(self, starts: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
         """First face of the mesh along the sight (-1: none) and the depth of the hit."""
@@ -166,8 +182,8 @@ class Panel:
 
     def shaded(self) -> Image.Image:
         """The drawing without labels, lit from the upper left."""
-        steps = (np.arange(PANEL_PX) + 0.5) / PANEL_PX * 2 - 1
-        across, down = np.meshgrid(steps * self.half, steps * self.half)
+        metres = 2 * self.half / HEIGHT_PX
+        across, down = np.meshgrid(*((np.arange(n) + 0.5 - n / 2) * metres for n in self.size))
         starts = self.centre - 2 * self.sight
         starts = starts + across.reshape(-1, 1) * self.right - down.reshape(-1, 1) * self.up
         face, depth = self.hits(starts)
@@ -180,19 +196,22 @@ class Panel:
         lamp = unit(-0.6 * self.sight + 0.9 * self.up - 0.7 * self.right)
         fill = unit(-0.3 * self.sight - 0.5 * self.up + 0.9 * self.right)
         light = 0.2 + 0.65 * np.maximum(normal @ lamp, 0) + 0.3 * np.maximum(normal @ fill, 0)
-        tones = np.full(PANEL_PX**2, 255.0)
+        tones = np.full(len(face), 255.0)
         tones[seen] = np.minimum(235 * light, 235)
-        return Image.fromarray(tones.reshape(PANEL_PX, PANEL_PX).astype(np.uint8)).convert("RGB")
+        return Image.fromarray(tones.reshape(across.shape).astype(np.uint8)).convert("RGB")
 
     def seen(self, vertices: FloatArray) -> dict[str, FloatArray]:
         """Pixels of the landmarks that this panel shows."""
         names = [name for name, landmark in LANDMARKS.items() if self.kept[landmark.face]]
         points = landmark_points(vertices, names)
-        face, depth = self.hits(points - 2 * self.sight)
-        near = (face >= 0) & (np.abs(depth - 2) < SEEN_M)
+        corners = vertices[BodyModel.load().faces[[LANDMARKS[name].face for name in names]]]
+        normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        facing = normal @ self.sight < EDGE_ON * np.linalg.norm(normal, axis=1)
+        depth = self.hits(points - 2 * self.sight)[1]
         pixels = self.pixels(points)
-        near &= ((pixels > 0) & (pixels < PANEL_PX)).all(axis=1)
-        return {name: pixels[i] for i, name in enumerate(names) if near[i]}
+        inside = ((pixels > 0) & (pixels < self.size)).all(axis=1)
+        seen = facing & inside & (depth > 2 - SEEN_M)
+        return {name: pixels[i] for i, name in enumerate(names) if seen[i]}
 
 
 def spread(wanted: list[float]) -> list[float]:
@@ -209,25 +228,34 @@ def spread(wanted: list[float]) -> list[float]:
 def drawn(plate: Plate, vertices: FloatArray, turn: float, title: str) -> Image.Image:
     """A panel with its dots, its labels in the margins and lines between them."""
     panel = Panel(plate, vertices, turn)
-    image = Image.new("RGB", (PANEL_PX + 2 * MARGIN_PX, PANEL_PX + 2 * LABEL_PX), "white")
+    width = int(panel.size[0])
+    image = Image.new("RGB", (width + 2 * MARGIN_PX, HEIGHT_PX + 2 * LABEL_PX), "white")
     image.paste(panel.shaded(), (MARGIN_PX, LABEL_PX))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size=12)
-    draw.text((MARGIN_PX + PANEL_PX / 2, 1), title, fill="black", font=font, anchor="mt")
-    dots = {name: p + (MARGIN_PX, LABEL_PX) for name, p in panel.seen(vertices).items()}
+    draw.text((MARGIN_PX + width / 2, 1), title, fill="black", font=font, anchor="mt")
+    dots = {name: p + np.array([MARGIN_PX, LABEL_PX]) for name, p in panel.seen(vertices).items()}
     labelled = sorted((p[1], name) for name, p in dots.items() if not name.endswith("_right"))
     for is_left in (True, False):
-        half = MARGIN_PX + PANEL_PX / 2
+        half = MARGIN_PX + width / 2 + 1  # the midline is labelled on the left
         names = [name for _, name in labelled if (dots[name][0] < half) == is_left]
         heights = spread([float(dots[name][1]) for name in names])
-        x = MARGIN_PX - 4 if is_left else MARGIN_PX + PANEL_PX + 4
+        x = MARGIN_PX - 4 if is_left else MARGIN_PX + width + 4
         for name, y in zip(names, heights, strict=True):
-            draw.line([(x, y), tuple(dots[name])], fill=(90, 120, 200))
-            text = name.removesuffix("_left")
+            draw.line([(x, y), tuple(dots[name])], fill=LINE)
             anchor = "rm" if is_left else "lm"
-            draw.text((x, y), text, fill=(0, 0, 120), font=font, anchor=anchor)
+            draw.text((x, y), name.removesuffix("_left"), fill=TEXT, font=font, anchor=anchor)
     for x, y in dots.values():
-        draw.ellipse([x - 3, y - 3, x + 3, y + 3], fill=(213, 40, 0), outline="white")
+        draw.ellipse([x - 3, y - 3, x + 3, y + 3], fill=DOT, outline="white")
     return image
+
+
+def indexed(image: Image.Image) -> Image.Image:
+    """The picture in few colours, so that its file is small: greys, the dots', the letters'."""
+    letters = [np.linspace(colour, 255, 8) for colour in (LINE, TEXT)]
+    colours = np.concatenate([np.linspace((0, 0, 0), (255, 255, 255), 60), [DOT], *letters])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.rint(colours).astype(np.uint8).tobytes())
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def picture(plate: Plate, bodies: dict[str, FloatArray]) -> Image.Image:
@@ -241,7 +269,7 @@ def picture(plate: Plate, bodies: dict[str, FloatArray]) -> Image.Image:
     for i, row in enumerate(rows):
         for j, panel in enumerate(row):
             sheet.paste(panel, (j * width, i * height))
-    return sheet.quantize(COLOURS)
+    return indexed(sheet)
 
 
 def document() -> str:
@@ -261,7 +289,7 @@ def document() -> str:
     for name, landmark in LANDMARKS.items():
         if name.endswith("_right"):
             continue
-        where = landmark.meaning.replace("left ", "").replace("Left ", "")
+        where = re.sub(r"\b[Ll]eft ", "", landmark.meaning)
         where = where[0].upper() + where[1:]
         sides = "left, right" if landmark.mirror else "middle"
         lines.append(f"| `{name.removesuffix('_left')}` | {sides} | {where} |")

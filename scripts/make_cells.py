@@ -10,11 +10,11 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from region_borders import tag_cells
 from scipy.spatial import cKDTree
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import chart_digest
+from region_borders import tag_cells
 
 OUT = Path(__file__).parents[1] / "src" / "bsa_vision" / "chart" / "data" / "cells.npz"
 LARGEST_CELL_CM2 = 1.0
@@ -60,7 +60,8 @@ def mirrored_vertices(model: BodyModel) -> np.ndarray:
     rest = model.rest({}).vertices
     distance, opposite = cKDTree(rest).query(rest * [-1, 1, 1])
     if distance.max() > 2e-5 or (opposite[opposite] != np.arange(len(rest))).any():
-        raise ValueError("the body model is not symmetric")
+        msg = "the body model is not symmetric"
+        raise ValueError(msg)
     return opposite
 
 
@@ -87,7 +88,7 @@ def mirrored_cells(model: BodyModel, face: np.ndarray, corners: np.ndarray) -> n
     return result
 
 
-def joined(model: BodyModel, face: np.ndarray, corners: np.ndarray, unit: int) -> np.ndarray:
+def joined(model: BodyModel, face: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Pairs of cells that share a piece of edge, in a face or across faces of unlike splitting."""
     pieces: dict[tuple, list[int]] = {}
     for i, (f, points) in enumerate(zip(face, corners, strict=True)):
@@ -105,8 +106,9 @@ def joined(model: BodyModel, face: np.ndarray, corners: np.ndarray, unit: int) -
             for step in range(low, high):
                 pieces.setdefault((int(vertices[a]), int(vertices[b]), step), []).append(i)
     pairs = {tuple(sorted(pair)) for cells in pieces.values() for pair in combinations(cells, 2)}
-    if unit <= 0 or any(a == b for a, b in pairs):
-        raise ValueError("a cell adjoins itself")
+    if any(a == b for a, b in pairs):
+        msg = "a cell adjoins itself"
+        raise ValueError(msg)
     return np.array(sorted(pairs), dtype=np.int32)
 
 
@@ -126,7 +128,7 @@ def main() -> None:
     order = np.argsort(face, kind="stable")
     face, corners = face[order], corners[order]
     mirror = mirrored_cells(model, face, corners)
-    neighbours = joined(model, face, corners, unit)
+    neighbours = joined(model, face, corners)
     region, side, front = tag_cells(model, face, corners / unit, mirror, neighbours)
     np.savez_compressed(
         OUT,

@@ -4,8 +4,8 @@
 
 Five orthographic views of one neutral adult: front and back with the arms hanging out and the palms
 forward, left and right with the arms forward so that the flank is seen, and the soles. Writes
-src/bsa_vision/chart/data/chart_views.npz: the cell per sample at twice the picture's resolution, the
-shading and the ink of the outlines per pixel.
+src/bsa_vision/chart/data/chart_views.npz: the cell per sample at twice the picture's resolution,
+the shading and the ink of the outlines per pixel.
 """
 
 import sys
@@ -14,21 +14,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import trimesh
-from region_borders import across, unit
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody
 from bsa_vision.chart.cells import Cells, load_cells
 from bsa_vision.chart.draw import BAND_SIZE, NOT_SKIN, OFF_BODY, OVERSAMPLING
 from bsa_vision.chart.regions import sided_region
+from region_borders import across, unit
 
 OUT = Path(__file__).parents[1] / "src" / "bsa_vision" / "chart" / "data" / "chart_views.npz"
 FIGURE = {"gender": 0.5, "age": 0.77, "height": 0.4, "weight": 0.55, "muscle": 0.6}
 PX_PER_M = 402.0
 FEET_ROW = 712  # of the band, where the soles stand
 #: name, azimuth of the line of sight in degrees (0 looks at the front), centre column in the band.
-VIEWS = (("front", 0.0, 262), ("back", 180.0, 762), ("left", 90.0, 1180), ("right", 270.0, 1440))
-SOLES_AT = (512, 640)  # column, row of the middle of the two soles
+VIEWS = (("front", 0.0, 252), ("back", 180.0, 736), ("left", 90.0, 1182), ("right", 270.0, 1426))
+SOLES_AT = (494, 640)  # column, row of the middle of the two soles
 DEPTH_STEP_M = 0.025
 OUTLINE_PX, BORDER_PX = 1.5, 1.1
 
@@ -171,6 +171,14 @@ def smooth_regions(band: Band) -> np.ndarray:
     return np.where(region >= 0, winner, -1)
 
 
+def large(mask: np.ndarray) -> np.ndarray:
+    """The mask without specks: an eye is drawn, a gap between the lips is not."""
+    _, component, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    kept = stats[:, cv2.CC_STAT_AREA] >= 25 * OVERSAMPLING
+    kept[0] = False
+    return kept[component]
+
+
 def outlines(band: Band) -> np.ndarray:
     """Ink 0..1 per pixel: silhouettes and overlaps strong, region borders lighter."""
     silhouette = changes(band.depth, DEPTH_STEP_M)
@@ -178,7 +186,7 @@ def outlines(band: Band) -> np.ndarray:
     border = changes(region, 0.5) & ~cv2.dilate(
         silhouette.astype(np.uint8), np.ones((5, 5), np.uint8)
     ).astype(bool)
-    opening = changes(band.index == NOT_SKIN, 0.5)
+    opening = changes(large(band.index == NOT_SKIN), 0.5)
     return np.maximum(
         0.85 * thinned(silhouette | opening, OUTLINE_PX), 0.55 * thinned(border, BORDER_PX)
     )
@@ -187,7 +195,7 @@ def outlines(band: Band) -> np.ndarray:
 def main() -> None:
     model = BodyModel.load()
     rest = model.rest(FIGURE)
-    standing = model.posed(rest, arm_pose(model, rest, unit(np.array([0.60, 0.02, -0.80]))))
+    standing = model.posed(rest, arm_pose(model, rest, unit(np.array([0.52, 0.02, -0.85]))))
     reaching = model.posed(rest, arm_pose(model, rest, unit(np.array([0.22, -0.62, -0.75]))))
     band = Band(model)
     everything = np.arange(len(model.faces))
@@ -197,7 +205,7 @@ def main() -> None:
         angle = np.deg2rad(azimuth)
         right = np.array([np.cos(angle), np.sin(angle), 0.0])
         anchor = np.array([0.0, -0.03 if name in ("front", "back") else -0.12, body[:, 2].min()])
-        half = 262 if name in ("front", "back") else 178
+        half = 240 if name in ("front", "back") else 174
         box = (column - half, 0, column + half, BAND_SIZE[1])
         band.draw(body, everything, right, up, anchor, (column, FEET_ROW), box)
     # The soles, seen from below with the toes up: the patient's left foot is on the right.

@@ -1,8 +1,8 @@
 """Where the Lund-Browder regions end, drawn once on a reference adult at rest.
 
 The topology is fixed, so that a border drawn here follows the anatomy of every body. All work is on
-the left half, |x|; the right half mirrors it. Lengths are metres in the reference body's frame, whose
-body is 172 cm tall, midway between woman and man.
+the left half, |x|; the right half mirrors it. Lengths are metres in the frame of the reference
+body, which is 172 cm tall and midway between woman and man.
 """
 
 import numpy as np
@@ -83,9 +83,7 @@ def regions_of(
     name[pelvic & (z < fold)] = "thigh"
     crotch = (x < line((0.0, 0.028), (0.06, 0.055), z)) & (z < MONS_Z) & (z > -0.02)
     name[pelvic & crotch & (y < PERINEUM_Y)] = "genitalia"
-    below_knee = (leg > 0.5) & joints.beyond(
-        points, "upperleg02.L", "lowerleg01.L", "lowerleg02.L"
-    )
+    below_knee = (leg > 0.5) & joints.beyond(points, "upperleg02.L", "lowerleg01.L", "lowerleg02.L")
     name[below_knee] = "lower_leg"
     shin = unit(joints["foot.L"] - joints["lowerleg01.L"])
     name[below_knee & ((points - joints["foot.L"]) @ shin > 0)] = "foot"
@@ -109,7 +107,7 @@ def fronts_of(
 ) -> np.ndarray:
     """Whether left-half points are anterior: volar in the arm, dorsal in the foot."""
     name = np.array(REGION_NAMES)[region]
-    x, y, z = points.T
+    _, y, z = points.T
     front = y < profile(MID_AXILLARY, z)
     front[name == "head"] = y[name == "head"] < -0.045
     front[name == "neck"] = y[name == "neck"] < -0.030

@@ -47,7 +47,7 @@ class PhotoResult:
     work : (h, w, 3) colour-corrected working picture, or None.
     labels : (h, w) mask codes at working or given size, or None.
     mask_source : ``"given"``, ``"model"`` or None.
-    placement_rms_px : residual of the trusted landmarks, or None.
+    placement_rms : residual of the trusted landmarks in pixels and millimetres, or None.
     distrusted : landmarks that did not fit the others.
     evidence : what the photo says of the cells, or None.
     refused : why it says nothing, or None.
@@ -59,7 +59,7 @@ class PhotoResult:
     work: NDArray[np.uint8] | None = None
     labels: Labels | None = None
     mask_source: str | None = None
-    placement_rms_px: float | None = None
+    placement_rms: tuple[float, float] | None = None
     distrusted: tuple[str, ...] = ()
     evidence: PhotoEvidence | None = None
     refused: Refused | None = None
@@ -125,7 +125,7 @@ def assess_photo(
     clock.lap("gather")
     return _extended(
         result,
-        placement_rms_px=placement.landmark_rms_px,
+        placement_rms=(placement.landmark_rms_px, placement.landmark_rms_mm),
         distrusted=placement.distrusted,
         evidence=None if isinstance(evidence, Refused) else evidence,
         refused=evidence if isinstance(evidence, Refused) else None,

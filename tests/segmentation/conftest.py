@@ -27,11 +27,11 @@ COLOURS = np.array(
 )
 
 TINY = TrainSettings(
-    architecture=Architecture("tu-mobilenetv4_conv_small_050", (24, 24, 16, 16)),
+    architecture=Architecture("tu-test_efficientnet", (24, 24, 16, 16)),
     long_side=128,
     crop=64,
     batch=8,
-    steps=70,
+    steps=60,
     learning_rate=4e-3,
     average=0.9,
     workers=0,

@@ -36,7 +36,9 @@ def calibrate(photo: Photo, sheet: str | None = None) -> CalibratedPhoto:
 
 def _fit_colour(photo: Photo, scale: ScaleFit | Refused) -> ColourFit | Refused:
     if isinstance(scale, Refused):
-        return Refused("no_card", "Needed the colour card on a sheet, found no sheet.", scale.remedy)
+        return Refused(
+            "no_card", "Needed the colour card on a sheet, found no sheet.", scale.remedy
+        )
     card = sample_card(photo.pixels, photo.scale, scale)
     paper = measure_paper(photo.pixels, photo.scale, scale)
     light = None if isinstance(paper, Refused) else paper

@@ -28,6 +28,7 @@ MIN_PATCH_PHOTO_PX = 5.0
 #: A card's patches agree with their reference at least this well (mean over channels of the
 #: correlation of square roots of linear light); photographed cards reach 0.98.
 MIN_AGREEMENT = 0.85
+CERTAIN_AGREEMENT = 0.95
 #: A patch is clipped when more than this share of a channel's pixels is at an end of the range.
 MAX_CLIPPED_SHARE = 0.05
 CODE_RANGE = (1, 254)
@@ -79,7 +80,30 @@ def sample_card(pixels: Pixels8, photo_scale: float, scale: ScaleFit) -> CardSam
     -------
     The sample, or `Refused` with ``"card_small"`` or ``"card_unreadable"``.
     """
-    place = SHEETS[scale.sheet].card
+    sheet = SHEETS[scale.sheet]
+    best = _sample_at(pixels, photo_scale, scale, sheet.card)
+    for place in sheet.cards[1:]:
+        if _agreement(best) >= CERTAIN_AGREEMENT:
+            break
+        best = max(best, _sample_at(pixels, photo_scale, scale, place), key=_agreement)
+    if isinstance(best, CardSample) and best.agreement < MIN_AGREEMENT:
+        return Refused(
+            "card_unreadable",
+            f"Needed a ColorChecker Classic on the sheet's card area, got patches that agree with "
+            f"it to {max(best.agreement, 0.0):.2f} (at least {MIN_AGREEMENT:.2f}).",
+            "Lay the card on its place, uncovered, without shadow or reflection on it.",
+        )
+    return best
+
+
+def _agreement(sample: CardSample | Refused) -> float:
+    return sample.agreement if isinstance(sample, CardSample) else -1.0
+
+
+def _sample_at(
+    pixels: Pixels8, photo_scale: float, scale: ScaleFit, place: CardPlace
+) -> CardSample | Refused:
+    """What lies on one place for a card, whatever it is; refused where patches are too small."""
     patch_px = place.patch_mm / float(scale.mm_per_px) * photo_scale
     if patch_px < MIN_PATCH_PHOTO_PX:
         return Refused(
@@ -93,14 +117,6 @@ def sample_card(pixels: Pixels8, photo_scale: float, scale: ScaleFit) -> CardSam
     centres = settle_grid(rectified, nominal, PATCH_PX, place.slack_mm * per_mm)
     linear, spread, clipped = _sample(rectified, centres)
     upright, turned = card_agreement(linear), card_agreement(linear[::-1])
-    agreement = max(upright, turned)
-    if agreement < MIN_AGREEMENT:
-        return Refused(
-            "card_unreadable",
-            f"Needed a ColorChecker Classic on the sheet's card area, got patches that agree with "
-            f"it to {max(agreement, 0.0):.2f} (at least {MIN_AGREEMENT:.2f}).",
-            "Lay the card on its place, uncovered, without shadow or reflection on it.",
-        )
     order = slice(None) if upright >= turned else slice(None, None, -1)
     spoilt = spread > max(SPOILT_CODES, SPOILT_RATIO * float(np.median(spread)))
     return CardSample(
@@ -108,7 +124,7 @@ def sample_card(pixels: Pixels8, photo_scale: float, scale: ScaleFit) -> CardSam
         clipped=clipped[order],
         spoilt=spoilt[order],
         centres_mm=(centres / per_mm + origin_mm)[order],
-        agreement=agreement,
+        agreement=max(upright, turned),
         rectified=rectified,
     )
 
@@ -132,9 +148,9 @@ def _rectify(
         (int(size[0]) * finer, int(size[1]) * finer),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
     )
-    if finer == 1:
-        return finely, low
-    return cv2.resize(finely, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA), low
+    if finer > 1:
+        finely = cv2.resize(finely, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+    return np.asarray(finely, dtype=np.uint8), low
 
 
 def _sample(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from bsa_vision.calibration.card import CardSample
 from bsa_vision.calibration.monomials import MonomialModel, fit_monomials
@@ -154,9 +155,7 @@ def _fit(model: MonomialModel, linear: FloatArray, used: NDArray[np.bool_]) -> _
     return _Fitted(model, parameters, without, _errors(own))
 
 
-def _thin_plate_errors(
-    plain: _Fitted, linear: FloatArray, used: NDArray[np.bool_]
-) -> FloatArray:
+def _thin_plate_errors(plain: _Fitted, linear: FloatArray, used: NDArray[np.bool_]) -> FloatArray:
     """Leave-one-out errors of the plain model with a thin-plate spline on top."""
     predictions = linear_to_lab(plain.model.predict(plain.left_out, linear))
     own = np.empty((len(linear), 3))
@@ -198,6 +197,6 @@ def _lut(
     else:
         chosen = fits[method].model.predict(fits[method].parameters, nodes)
     patches, node_lab = linear_to_lab(linear[used]), linear_to_lab(nodes)
-    distance = np.linalg.norm(node_lab[:, None] - patches[None], axis=-1).min(axis=1)
+    distance = cKDTree(patches).query(node_lab, distance_upper_bound=2 * TRUST_RADIUS)[0]
     trust = np.clip(2 - distance / TRUST_RADIUS, 0, 1)[:, None]
     return _as_lut(trust * chosen + (1 - trust) * cautious)

@@ -8,7 +8,7 @@ One fit serves them all: corrected linear light = coefficients x monomials of (t
 with the exponents (e_j) of the model: the unit vectors give a 3x3 matrix, the zero vector an offset,
 halves the root-polynomial of Finlayson, Mackiewicz & Hurlbert (IEEE TIP 24(5), 2015), squares the
 Vandermonde polynomial. The error minimised is in CIELAB with chroma damped as in CIE94, because
-light differences weigh bright patches far above dark ones. All leave-one-out fits run at once, as a
+errors of light weigh bright patches far above dark ones. All leave-one-out fits run at once, as a
 batch of Levenberg-Marquardt problems.
 """
 
@@ -38,8 +38,12 @@ CHROMA_WEIGHT = 0.03
 
 @dataclass(frozen=True)
 class MonomialModel:
-    """A model by its exponents (k, 3), the first three rows being the unit vectors, and whether a
-    tone curve comes first.
+    """A model by its exponents.
+
+    Attributes
+    ----------
+    exponents : k rows of three, the first three rows being the unit vectors.
+    tone : whether a tone curve comes first.
     """
 
     name: str
@@ -75,18 +79,17 @@ class MonomialModel:
         return np.asarray(features @ self._coefficients(parameters))
 
     def _coefficients(self, parameters: FloatArray) -> FloatArray:
-        return parameters[..., :-2].reshape(*parameters.shape[:-1], len(self.exponents), 3)
+        shape = (*parameters.shape[:-1], len(self.exponents), 3)
+        return np.asarray(parameters[..., :-2].reshape(shape))
 
     def _features(self, parameters: FloatArray, log_x: FloatArray) -> FloatArray:
         """Monomials (..., n, k)."""
         alpha, beta = parameters[..., -2, None, None], parameters[..., -1, None, None]
         curved = np.maximum(log_x, LOG_FOOT)
         log_t = alpha * curved + beta * curved**2 + (log_x - curved)
-        return np.exp(log_t @ np.array(self.exponents).T)
+        return np.asarray(np.exp(log_t @ np.array(self.exponents).T))
 
-    def jacobian(
-        self, parameters: FloatArray, log_x: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    def jacobian(self, parameters: FloatArray, log_x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Corrected light (B, n, 3) and its derivatives (B, n, 3, P)."""
         features = self._features(parameters, log_x)
         coefficients = self._coefficients(parameters)
@@ -153,7 +156,7 @@ class _Problem:
         light = self.model.evaluate(parameters, self.log_x)
         residual = (linear_to_lab(light) - self.lab) * self.weights * masks[..., None]
         pull = (parameters - self.centre) * self.priors
-        return (residual**2).sum(axis=(1, 2)) + (pull**2).sum(axis=1)
+        return np.asarray((residual**2).sum(axis=(1, 2)) + (pull**2).sum(axis=1))
 
     def solve(self, start: FloatArray, masks: FloatArray, steps: int) -> FloatArray:
         parameters = start.copy()

@@ -93,7 +93,7 @@ def _basis(points_mm: FloatArray, centre_mm: tuple[float, float]) -> FloatArray:
 def _sample_sheet(
     pixels: Pixels8, photo_scale: float, scale: ScaleFit, sheet: Sheet
 ) -> tuple[Pixels8, FloatArray]:
-    """The sheet on a grid of `GRID_MM`, (h, w, 3), black off the photo, and its points (h, w, 2)."""
+    """The sheet on a grid of `GRID_MM`, (h, w, 3), black off the photo; its points, (h, w, 2)."""
     width, height = (int(side / GRID_MM) for side in sheet.size_mm)
     x, y = np.meshgrid((np.arange(width) + 0.5) * GRID_MM, (np.arange(height) + 0.5) * GRID_MM)
     to_mm = np.array([[GRID_MM, 0, GRID_MM / 2], [0, GRID_MM, GRID_MM / 2], [0, 0, 1.0]])
@@ -103,7 +103,7 @@ def _sample_sheet(
         (width, height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
     )
-    return rectified, np.stack([x, y], axis=-1)
+    return np.asarray(rectified, dtype=np.uint8), np.stack([x, y], axis=-1)
 
 
 def _expected_paper(points_mm: FloatArray, sheet: Sheet) -> NDArray[np.bool_]:
@@ -114,7 +114,9 @@ def _expected_paper(points_mm: FloatArray, sheet: Sheet) -> NDArray[np.bool_]:
     reach = NEAR_CARD * max(card.outline_mm)
     bare = (off.max(axis=-1) > 0.6 * card.slack_mm) & (off.max(axis=-1) < reach)
     rim = 0.03 * min(sheet.size_mm)
-    bare &= (points_mm > rim).all(axis=-1) & (points_mm < np.array(sheet.size_mm) - rim).all(axis=-1)
+    bare &= (points_mm > rim).all(axis=-1) & (points_mm < np.array(sheet.size_mm) - rim).all(
+        axis=-1
+    )
     quiet = 0.12 * sheet.marker_mm
     for marker_id in sheet.marker_corners:
         corners = sheet.marker(marker_id)
@@ -122,4 +124,4 @@ def _expected_paper(points_mm: FloatArray, sheet: Sheet) -> NDArray[np.bool_]:
             points_mm < corners.max(axis=0) + quiet
         )
         bare &= ~inside.all(axis=-1)
-    return bare
+    return np.asarray(bare)

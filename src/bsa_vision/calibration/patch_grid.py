@@ -60,7 +60,8 @@ def _unevenness(rectified: NDArray[np.uint8], side: int) -> FloatArray:
     light = rectified.astype(np.float32)
     mean = cv2.boxFilter(light, -1, (side, side))
     square = cv2.boxFilter(light * light, -1, (side, side))
-    return np.sqrt(np.maximum(square - mean * mean, 0).sum(axis=2)).astype(np.float64)
+    variance = np.maximum(square - mean * mean, 0).sum(axis=2)
+    return np.asarray(np.sqrt(variance), dtype=np.float64)
 
 
 def _grids(nominal: FloatArray, options: FloatArray) -> FloatArray:

@@ -122,4 +122,5 @@ def _fit(sheet: Sheet, markers: list[Marker]) -> tuple[FloatArray, float]:
     if homography is None or abs(np.linalg.det(homography)) < 1e-12:
         return np.eye(3), np.inf
     back = cv2.perspectiveTransform(photo_px[None], np.linalg.inv(homography))[0]
-    return homography, float(np.sqrt(((back - sheet_mm) ** 2).sum(axis=1).mean()))
+    fitted = np.asarray(homography, dtype=np.float64)
+    return fitted, float(np.sqrt(((back - sheet_mm) ** 2).sum(axis=1).mean()))

@@ -60,8 +60,9 @@ class ColourFit:
         to the other patches; None without a card.
     candidates : leave-one-out mean of every model that was tried.
     patches_used : patches that entered the fit (clipped ones do not).
-    lut : (n, n, n, 3) uint8, corrected sRGB on a regular grid of sRGB; axes red, green, blue.
-    flags : ``"white_balance_only"``, ``"patches_clipped"``, ``"uneven_light"``, ``"no_gain"``.
+    lut : (n, n, n, 3), corrected sRGB (0..1) on a regular grid of sRGB; axes red, green, blue.
+    flags : ``"white_balance_only"`` (no readable card), ``"patches_clipped"``,
+        ``"patches_spoilt"``, ``"uneven_light"``, ``"weak_fit"`` (suspect a print or a faded card).
     """
 
     method: str
@@ -94,7 +95,8 @@ class Quality:
     Attributes
     ----------
     verdict : ``"good"``, ``"usable"`` or ``"poor"``.
-    sharpness : 10-90 % rise of the sharpest edges, as a fraction of ... see `quality`.
+    sharpness : share of a strong edge's contrast that is crossed within one pixel, at a long side
+        of about 1024; near 0.4 in a sharp photo, under 0.2 in a blurred one.
     clipped_percent, dark_percent, glare_percent : share of the photo's pixels.
     tilt_deg : of the sheet; None without one.
     remedies : what to do, one sentence each; empty when the verdict is good.

@@ -40,7 +40,8 @@ def fit_scale(photo: Photo, sheet: str | None = None) -> ScaleFit | Refused:
     """
     wanted = list(SHEETS.values()) if sheet is None else [SHEETS[sheet]]
     ids = frozenset(key for entry in wanted for key in entry.marker_corners)
-    markers = find_markers(cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2GRAY), ids)
+    grey = np.asarray(cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    markers = find_markers(grey, ids)
     placed = place_sheets(markers, wanted)
     if not placed:
         return _refuse(sorted({marker.id for marker in markers}), sheet)
@@ -125,7 +126,7 @@ def _tilt(homography: FloatArray, placed: PlacedSheet, photo: Photo) -> tuple[fl
         misfit = float(((projected - image_px) ** 2).sum()) / sigma**2
         cost = misfit + float(np.log(focal / prior) / FOCAL_LOG_SIGMA) ** 2
         if cost < best[0]:
-            best = (cost, float(focal), _angle(placed.sheet, rvec, tvec))
+            best = (cost, float(focal), _angle(placed.sheet, np.asarray(rvec), np.asarray(tvec)))
     return best[1], best[2]
 
 

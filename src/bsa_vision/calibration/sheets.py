@@ -45,7 +45,7 @@ class CardPlace:
         turned = np.stack(
             [x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)], axis=1
         )
-        return turned + np.array(self.centre_mm)
+        return np.asarray(turned + self.centre_mm)
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,19 @@ class Sheet:
     size_mm : (width, height) of the paper.
     marker_mm : side of a marker's black square.
     marker_corners : top-left corner of each marker by id.
-    card : the colour card's place.
+    cards : where a colour card may lie on it, the sheet's own card first.
     """
 
     name: str
     size_mm: tuple[float, float]
     marker_mm: float
     marker_corners: dict[int, tuple[float, float]]
-    card: CardPlace
+    cards: tuple[CardPlace, ...]
+
+    @property
+    def card(self) -> CardPlace:
+        """The sheet's own card."""
+        return self.cards[0]
 
     @property
     def centre_mm(self) -> tuple[float, float]:
@@ -73,7 +78,7 @@ class Sheet:
         return self.size_mm[0] / 2, self.size_mm[1] / 2
 
     def marker(self, marker_id: int) -> FloatArray:
-        """Corners of a marker, (4, 2) mm: its own top-left, top-right, bottom-right, bottom-left."""
+        """Corners of a marker's black square, (4, 2) mm: TL, TR, BR, BL."""
         x, y = self.marker_corners[marker_id]
         side = self.marker_mm
         return np.array([[x, y], [x + side, y], [x + side, y + side], [x, y + side]])
@@ -100,7 +105,11 @@ A4_CLASSIC = Sheet(
     size_mm=(210.0, 297.0),
     marker_mm=40.0,
     marker_corners={0: (10.0, 10.0), 1: (160.0, 10.0), 2: (160.0, 247.0), 3: (10.0, 247.0)},
-    card=CardPlace((105.0, 148.5), 24.0, 28.0, 0, 12.0, (172.0, 116.0)),
+    # The second is the Classic Mini, laid between the ticks of the printed sheet.
+    cards=(
+        CardPlace((105.0, 148.5), 24.0, 28.0, 0, 12.0, (172.0, 116.0)),
+        CardPlace((105.0, 148.5), 11.6, 14.9, 0, 6.0, (109.0, 63.5)),
+    ),
 )
 #: Printed sheets of the `arcu_colorchecker` project (J. van Dijk, MIT licence).
 ARCU_A3 = Sheet(
@@ -108,14 +117,14 @@ ARCU_A3 = Sheet(
     size_mm=(297.0, 420.0),
     marker_mm=35.28,
     marker_corners=_around_opening((297.0, 420.0), (210.0, 300.0), 35.28),
-    card=CardPlace((148.5, 210.0), 41.0, 46.2, 3, 15.0, (203.0, 292.0)),
+    cards=(CardPlace((148.5, 210.0), 41.0, 47.0, 3, 15.0, (203.0, 292.0)),),
 )
 ARCU_A4_MINI = Sheet(
     name="arcu-a4-mini",
     size_mm=(210.0, 297.0),
     marker_mm=17.64,
     marker_corners=_around_opening((210.0, 297.0), (70.0, 115.0), 17.64),
-    card=CardPlace((105.0, 148.5), 11.6, 14.9, 3, 6.0, (63.5, 109.0)),
+    cards=(CardPlace((105.0, 148.5), 11.6, 14.9, 3, 6.0, (63.5, 109.0)),),
 )
 SHEETS: dict[str, Sheet] = {sheet.name: sheet for sheet in (A4_CLASSIC, ARCU_A3, ARCU_A4_MINI)}
 

@@ -24,7 +24,7 @@ _DELTA = 6 / 29
 
 
 def srgb_values_to_linear(values: ArrayLike) -> FloatArray:
-    """SRGB values in 0..1 (any shape) to linear light."""
+    """sRGB values in 0..1 (any shape) to linear light."""
     signal = np.asarray(values, dtype=np.float64)
     return np.where(signal <= 0.04045, signal / 12.92, ((signal + 0.055) / 1.055) ** 2.4)
 
@@ -33,7 +33,7 @@ SRGB_CODE_TO_LINEAR = srgb_values_to_linear(np.arange(256) / 255)
 
 
 def srgb_to_linear(codes: NDArray[np.uint8]) -> FloatArray:
-    """SRGB codes (uint8, any shape) to linear light in 0..1."""
+    """sRGB codes (uint8, any shape) to linear light in 0..1."""
     return SRGB_CODE_TO_LINEAR[codes]
 
 

@@ -1,15 +1,14 @@
 """The patient's body: Anny solved for sex, age, height and weight.
 
-Two scalars are solved: Anny's height parameter and a fatness that drives, in this order, Anny's weight
-axis and then local changes of fat and girth (the weight axis alone stops near a BMI of 23 in adults).
-Mass is the volume at 980 kg/m3, height the vertical extent of the body at rest, both as
+Two scalars are solved: Anny's height parameter and a fatness that drives, in this order, Anny's
+weight axis and then local changes of fat and girth (the weight axis alone stops near a BMI of 23 in
+adults). Mass is the volume at 980 kg/m3, height the vertical extent of the body at rest, both as
 ``anny.Anthropometry`` defines them.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from bsa_vision.core.frames import FloatArray, frozen
 
 DENSITY_KG_M3 = 980.0
 HEIGHT_TOLERANCE_CM = 0.05
-MASS_TOLERANCE_KG = 0.05
+MASS_TOLERANCE_KG = 0.05  # and a thousandth of the mass, for infants
 
 #: Years -> Anny's age axis: the mapping that Anny's authors calibrated on WHO growth data
 #: (``SimpleShapeDistribution``), anchors of Anny's ``data/shape_calibration``.
@@ -34,6 +33,7 @@ _JUDGED_AT_M = 1.7
 #: Fatness at which the local changes set in, before the weight axis (-0.5..0.5) is used up.
 _LOCAL_ONSET = 0.2
 FATNESS_RANGE = (-4.0, 6.0)
+_MOST_TRIALS = 60
 
 #: Anny's local changes are drawn for -1..1; beyond, only changes of scale stay believable.
 _DRAWN_LIMIT = 1.0
@@ -177,14 +177,14 @@ def solve_body(patient: Patient) -> Body | Refused:
             f"{short.height_cm:.0f} to {tall.height_cm:.0f} cm, got {patient.height_cm:g} cm.",
             "Check the age and the height.",
         )
-    found = _solved(patient, tall.height_cm - short.height_cm, short.height_cm)
+    found = _solved(patient, short.height_cm, tall.height_cm)
     if isinstance(found, Refused):
         return found
     phenotype, local_changes = _parameters(patient, found.stature, found.fatness)
     return Body(
         patient=patient,
-        phenotype=MappingProxyType(phenotype),
-        local_changes=MappingProxyType(local_changes),
+        phenotype=phenotype,
+        local_changes=local_changes,
         rest=found.rest,
         cell_areas_cm2=frozen(load_cells().areas_cm2(found.rest.vertices), np.float64),
         height_cm=found.height_cm,
@@ -236,41 +236,61 @@ def _tried(patient: Patient, stature: float, fatness: float) -> _Trial:
     )
 
 
-def _solved(patient: Patient, cm_per_stature: float, shortest_cm: float) -> _Trial | Refused:
-    """Root of mass over fatness by bracketing and Illinois steps, stature corrected on the way.
+@dataclass
+class _MassSearch:
+    """Fatness at which the mass is right: steps outward until bracketed, then Illinois steps."""
 
-    Height is linear in the stature parameter and almost untouched by fatness, so that one correction
-    per step keeps it.
+    fatness: float = 0.0
+    _step: float = 0.5
+    _below: tuple[float, float] | None = None  # fatness and kg missing, negative
+    _above: tuple[float, float] | None = None
+    _last_was_above: bool | None = None
+
+    def advance(self, off_kg: float) -> bool:
+        """Move on from a trial that was off by `off_kg`; False when the range is used up."""
+        above = off_kg > 0
+        repeated = above == self._last_was_above
+        self._last_was_above = above
+        if above:
+            self._above = (self.fatness, off_kg)
+            if repeated and self._below is not None:
+                self._below = (self._below[0], self._below[1] / 2)
+        else:
+            self._below = (self.fatness, off_kg)
+            if repeated and self._above is not None:
+                self._above = (self._above[0], self._above[1] / 2)
+        if self._below is not None and self._above is not None:
+            (low, missing), (high, excess) = self._below, self._above
+            self.fatness = (low * excess - high * missing) / (excess - missing)
+            return True
+        if self.fatness in FATNESS_RANGE:
+            return False
+        thinnest, fattest = FATNESS_RANGE
+        self.fatness += -self._step if above else self._step
+        self.fatness = min(max(self.fatness, thinnest), fattest)
+        self._step *= 2
+        return True
+
+
+def _solved(patient: Patient, shortest_cm: float, tallest_cm: float) -> _Trial | Refused:
+    """The body with the patient's height and mass.
+
+    Height is linear in the stature parameter and almost untouched by fatness, so that one
+    correction per step keeps it.
     """
-    low, high = FATNESS_RANGE
-    below: tuple[float, float] | None = None  # fatness and missing mass (negative)
-    above: tuple[float, float] | None = None
+    cm_per_stature = tallest_cm - shortest_cm
     stature = (patient.height_cm - shortest_cm) / cm_per_stature
-    fatness, step = 0.0, 0.5
-    last_sign = 0
-    for _ in range(60):
-        trial = _tried(patient, stature, fatness)
-        off_cm, off_kg = trial.height_cm - patient.height_cm, trial.mass_kg - patient.weight_kg
-        if abs(off_cm) < HEIGHT_TOLERANCE_CM and abs(off_kg) < MASS_TOLERANCE_KG:
+    tolerance_kg = min(MASS_TOLERANCE_KG, patient.weight_kg / 1000)
+    search = _MassSearch()
+    for _ in range(_MOST_TRIALS):
+        trial = _tried(patient, stature, search.fatness)
+        off_cm = trial.height_cm - patient.height_cm
+        off_kg = trial.mass_kg - patient.weight_kg
+        if abs(off_cm) < HEIGHT_TOLERANCE_CM and abs(off_kg) < tolerance_kg:
             return trial
         stature = min(max(stature - off_cm / cm_per_stature, 0.0), 1.0)
-        sign = 1 if off_kg > 0 else -1
-        if sign > 0:
-            above = (fatness, off_kg)
-            if below is not None and last_sign == sign:
-                below = (below[0], below[1] / 2)
-        else:
-            below = (fatness, off_kg)
-            if above is not None and last_sign == sign:
-                above = (above[0], above[1] / 2)
-        last_sign = sign
-        if below is not None and above is not None:
-            fatness = (below[0] * above[1] - above[0] * below[1]) / (above[1] - below[1])
-        elif fatness in (low, high):
+        if not search.advance(off_kg):
             break
-        else:
-            fatness = min(max(fatness - sign * step, low), high)
-            step *= 2
     return _no_such_weight(patient, stature)
 
 

@@ -1,8 +1,8 @@
 """The cells of the chart: one fixed tessellation of the skin for all patients and poses.
 
-Each skin face of the body model is split 1 to 4 at its edge midpoints, as often as it takes for no cell
-to exceed 1 cm2 on an adult of ordinary or large build. The cells of a face are congruent, so that a
-cell's area is its face's area over their number. `scripts/make_cells.py` makes the data.
+Each skin face of the body model is split 1 to 4 at its edge midpoints, as often as it takes for no
+cell to exceed 1 cm2 on an adult of ordinary or large build. The cells of a face have equal areas,
+so that a cell's area is its face's over their number. `scripts/make_cells.py` makes the data.
 """
 
 from dataclasses import dataclass

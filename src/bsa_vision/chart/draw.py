@@ -1,7 +1,8 @@
 """Chart pictures: the skin states on the body from the front, back, left, right and below.
 
-The figures are one neutral adult for every patient: a map, not a portrait. Which cell each sample of
-the picture shows was rendered once (`scripts/make_chart_views.py`), so that a chart is a table lookup.
+The figures are one neutral adult for every patient: a map, not a portrait. Which cell each sample
+of the picture shows was rendered once (`scripts/make_chart_views.py`), so that a chart is a table
+lookup.
 """
 
 import io
@@ -50,21 +51,32 @@ _LEGEND: tuple[tuple[int, str], ...] = (
 _CODES = frozenset(code for code, _ in _LEGEND)
 #: Column and row of the text under or beside each figure.
 _CAPTIONS = (
-    ("Front", 262, 812),
-    ("Back", 762, 812),
-    ("Left", 1180, 812),
-    ("Right", 1440, 812),
-    ("Soles", 512, 812),
+    ("Front", 252, 812),
+    ("Back", 736, 812),
+    ("Left", 1200, 812),
+    ("Right", 1408, 812),
+    ("Soles", 494, 812),
 )
 #: The patient's right and left beside the figures seen from front, back and below.
-_SIDES = (("R", 60, 250), ("L", 464, 250), ("L", 560, 250), ("R", 964, 250))
+_SIDES = (("R", 70, 240), ("L", 434, 240), ("L", 554, 240), ("R", 918, 240))
+
+
+#: Codes of samples that are no skin, beside those of the labels.
+_CAVITY_CODE, _PAPER_CODE = 253, 254
+_SMOOTHING = 5  # samples, twice; cuts the teeth that triangular cells give a border
 
 
 @dataclass(frozen=True)
 class _Views:
-    """The rendered figures: sample -> table row, and picture = samples * gain + ink."""
+    """The rendered figures.
 
-    rows: NDArray[np.intp]
+    Per sample: the cell, the hatch lines through it (0-3) times 256, whether it is skin. Per pixel:
+    picture = colour * gain + ink.
+    """
+
+    index: NDArray[np.uint16]
+    hatch: NDArray[np.uint16]
+    skin: NDArray[np.bool_]
     gain: NDArray[np.float32]
     ink: NDArray[np.float32]
 
@@ -92,7 +104,7 @@ def draw_chart(labels: Pixels, title: str = "", caption: str = "") -> Pixels:
         msg = f"need ({n},) labels with codes {sorted(_CODES)}, got {labels.shape}, {sorted(codes)}"
         raise ValueError(msg)
     views = _load_views()
-    samples = _colour_table(labels)[views.rows]
+    samples = np.take(_palette(), views.hatch + _sample_codes(labels, views), axis=0)
     band = cv2.resize(samples, BAND_SIZE, interpolation=cv2.INTER_AREA)
     toned = cv2.multiply(band, views.gain, dtype=cv2.CV_32F)
     picture = np.full((CHART_SIZE[1], CHART_SIZE[0], 3), 255, dtype=np.uint8)
@@ -107,42 +119,53 @@ def chart_png(labels: Pixels, title: str = "", caption: str = "") -> bytes:
     return stream.getvalue()
 
 
-def _colour_table(labels: Pixels) -> Pixels:
-    """Colours (4 * (n + 2), 3): each cell under no hatch, one, the other, both; then cavity, paper."""
-    palette = np.zeros((4, 256, 3), dtype=np.uint8)
+def _sample_codes(labels: Pixels, views: _Views) -> Pixels:
+    """Code of every sample, borders between states smoothed, outlines of the body kept."""
+    by_index = np.full(OFF_BODY + 1, _PAPER_CODE, dtype=np.uint8)
+    by_index[: len(labels)] = labels
+    by_index[NOT_SKIN] = _CAVITY_CODE
+    codes: Pixels = by_index[views.index]
+    # The median of an odd window is one of its codes, and where two meet it is the majority.
+    smooth = cv2.medianBlur(cv2.medianBlur(codes, _SMOOTHING), _SMOOTHING)
+    np.copyto(
+        codes,
+        smooth,
+        where=views.skin & (smooth != _PAPER_CODE) & (smooth != _CAVITY_CODE),
+    )
+    return codes
+
+
+@lru_cache(maxsize=1)
+def _palette() -> Pixels:
+    """Colours (4 * 256, 3) by hatch (none, rising, falling, both) and code."""
+    palette = np.full((4, 256, 3), 255, dtype=np.uint8)
     for label in Label:
         palette[:, label] = LABEL_COLOURS[label]
     palette[:, NOT_ASSESSED] = _UNSEEN
     palette[[1, 3], NOT_ASSESSED] = _UNSEEN_LINE
     palette[[2, 3], Label.NOT_ASSESSABLE] = _HIDDEN_LINE
-    table = np.empty((len(labels) + 2, 4, 3), dtype=np.uint8)
-    table[:-2] = palette[:, labels].transpose(1, 0, 2)
-    table[-2], table[-1] = _CAVITY, 255
-    return table.reshape(-1, 3)
+    palette[:, _CAVITY_CODE] = _CAVITY
+    return palette.reshape(-1, 3)
 
 
 @lru_cache(maxsize=1)
 def _load_views() -> _Views:
     """The shipped figures, made ready for `draw_chart`."""
     with files("bsa_vision.chart").joinpath(DATA).open("rb") as stream, np.load(stream) as data:
-        index = data["index"].astype(np.intp)
+        index = data["index"]
         shade = data["shade"].astype(np.float32) / 255
         alpha = data["ink"].astype(np.float32) / 255
-    n = len(load_cells())
-    index[index == NOT_SKIN] = n
-    index[index == OFF_BODY] = n + 1
-    rows = 4 * index + _hatches(*index.shape)
     gain = np.repeat((shade * (1 - alpha))[:, :, None], 3, axis=2)
     ink = alpha[:, :, None] * np.array(_INK, dtype=np.float32)
-    return _Views(rows, gain, ink)
+    return _Views(index, _hatches(*index.shape), index < NOT_SKIN, gain, ink)
 
 
-def _hatches(height: int, width: int) -> NDArray[np.intp]:
-    """Bit 0 on rising diagonals, bit 1 on falling ones."""
+def _hatches(height: int, width: int) -> NDArray[np.uint16]:
+    """Offset into `_palette`: 256 on rising diagonals plus 512 on falling ones."""
     row, column = np.ogrid[:height, :width]
     rising = (column + row) % _HATCH_PERIOD < _HATCH_WIDTH
     falling = (column - row) % _HATCH_PERIOD < _HATCH_WIDTH
-    return rising.astype(np.intp) + 2 * falling.astype(np.intp)
+    return (256 * rising + 512 * falling).astype(np.uint16)
 
 
 @lru_cache(maxsize=8)
@@ -178,9 +201,10 @@ def _legend(image: Image.Image, pen: ImageDraw.ImageDraw) -> None:
     left, top = (CHART_SIZE[0] - sum(widths) + gap) / 2, 852
     for (code, name), width in zip(_LEGEND, widths, strict=True):
         x = round(left)
-        table = _colour_table(np.array([code], dtype=np.uint8))
-        fine = table[_hatches(swatch[1] * OVERSAMPLING, swatch[0] * OVERSAMPLING)]
-        image.paste(Image.fromarray(cv2.resize(fine, swatch, interpolation=cv2.INTER_AREA)), (x, top))
+        fine = _palette()[code + _hatches(swatch[1] * OVERSAMPLING, swatch[0] * OVERSAMPLING)]
+        image.paste(
+            Image.fromarray(cv2.resize(fine, swatch, interpolation=cv2.INTER_AREA)), (x, top)
+        )
         pen.rectangle((x, top, x + swatch[0], top + swatch[1]), outline=_INK)
         pen.text((x + swatch[0] + 8, top + 10), name, font=font, fill=_TEXT, anchor="lm")
         left += width

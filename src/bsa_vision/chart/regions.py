@@ -96,12 +96,13 @@ def sided_region(cells: Cells) -> np.ndarray:
 def cell_weights(body: Body, weighting: Weighting) -> FloatArray:
     """Percent of BSA (n,) that each cell of a body stands for; sums to 100.
 
-    ``"lund-browder"`` gives each region the table's percentage for the patient's age, spread over its
-    cells by area; ``"personal"`` is the cell's share of this body's skin area.
+    ``"lund-browder"`` gives each region the table's percentage for the patient's age, spread over
+    its cells by area; ``"personal"`` is the cell's share of this body's skin area.
     """
     areas = body.cell_areas_cm2
     if weighting == "personal":
-        return areas * (100.0 / areas.sum())
+        shares: FloatArray = areas * (100.0 / areas.sum())
+        return shares
     if weighting != "lund-browder":
         msg = f"weighting must be 'lund-browder' or 'personal', got {weighting!r}"
         raise ValueError(msg)

@@ -42,7 +42,8 @@ class Placement:
     camera : of the full-size photo as displayed.
     vertices : (13718, 3) metres, posed.
     solver, fit, warp : what `gather` needs for uncertainty.
-    landmark_rms_px : root mean square of the residuals of the trusted landmarks, before the warp.
+    landmark_rms_px, landmark_rms_mm : root mean square of the residuals of the trusted landmarks,
+        before the warp, in the photo and on the skin.
     distrusted : landmarks that do not fit with the others and were nearly ignored.
     """
 
@@ -52,6 +53,7 @@ class Placement:
     fit: PoseFit
     warp: Warp
     landmark_rms_px: float
+    landmark_rms_mm: float
     distrusted: tuple[str, ...]
 
 
@@ -76,7 +78,7 @@ def register(
     """
     inside = {
         name: xy
-        for name, xy in points.items()
+        for name, xy in sorted(points.items())  # the order of listing changes no digit
         if -0.5 <= xy[0] < size[0] and -0.5 <= xy[1] < size[1]
     }
     refused = _too_few(points, inside, view) or _wrong_side(inside, view)
@@ -96,14 +98,15 @@ def register(
     px_per_mm = fit.pose.focal / depth / 1000
     warp = Warp.from_residuals(surface.rest, fit.residuals, px_per_mm, fit.weights, max(size))
     trusted = fit.weights > _DISTRUSTED
-    rms = float(np.sqrt((fit.residuals[trusted] ** 2).sum(axis=1).mean()))
+    squared = (fit.residuals[trusted] ** 2).sum(axis=1)
     return Placement(
         camera=fit.pose.camera(size),
         vertices=vertices,
         solver=solver,
         fit=fit,
         warp=warp,
-        landmark_rms_px=rms,
+        landmark_rms_px=float(np.sqrt(squared.mean())),
+        landmark_rms_mm=float(np.sqrt((squared / px_per_mm[trusted] ** 2).mean())),
         distrusted=tuple(
             name for name, ok in zip(inside, trusted, strict=True) if not ok
         ),

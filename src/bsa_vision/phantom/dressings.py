@@ -150,6 +150,16 @@ def cover(
         here, edge = position[chosen], depth[chosen]
         cloth = dressing.noise.sample(here, 0.02)
         if dressing.material == "film":
+            haze = np.clip(0.3 + 0.12 * cloth[:, 1] + 0.5 * smoothstep(0.005, 0.001, edge), 0.2, 0.8)
+            crease = 1 - smoothstep(0.0, 0.25, np.abs(cloth[:, 0]))
+            haze = np.clip(haze + 0.25 * crease, 0, 0.9)[:, None]
+            albedo[chosen] = albedo[chosen] * (1 - haze) + 0.62 * haze
+            gloss[chosen], roughness[chosen] = 2.0, 0.18
+            height[chosen] += 5e-4 * cloth[:, 0] + 6e-4 * crease
+            continue
+        here, edge = position[chosen], depth[chosen]
+        cloth = dressing.noise.sample(here, 0.02)
+        if dressing.material == "film":
             sheen = 0.85 + 0.15 * smoothstep(0.004, 0.001, edge)
             albedo[chosen] = albedo[chosen] * 0.8 + 0.12 * sheen[:, None]
             gloss[chosen], roughness[chosen] = 1.6, 0.16

@@ -46,6 +46,7 @@ class LesionLook:
     blisters: float
     slough_amount: float
     flecks: float
+    crusting: float
     rim_m: float
     wetness: float
     new_amount: float
@@ -93,11 +94,12 @@ def random_lesion_look(rng: np.random.Generator) -> LesionLook:
         redness=float(rng.uniform(0.55, 1.5)),
         purpura=float(max(rng.normal(0.1, 0.4), 0)),
         duskiness=float(rng.uniform(0.45, 0.95)),
-        wrinkle_m=float(rng.uniform(0.008, 0.022)),
-        wrinkles=float(rng.uniform(0.3, 1.2)),
-        blisters=float(rng.uniform(0.6, 2.4)),
+        wrinkle_m=float(rng.uniform(0.005, 0.015)),
+        wrinkles=float(rng.uniform(0.4, 1.3)),
+        blisters=float(rng.uniform(0.8, 2.6)),
         slough_amount=float(rng.uniform(-0.6, 0.9)),
-        flecks=float(rng.uniform(1.3, 3.0)),
+        flecks=float(rng.uniform(1.4, 2.8)),
+        crusting=float(rng.uniform(0.3, 1) * (rng.random() < 0.35)),
         rim_m=float(rng.uniform(0.0008, 0.0035)),
         wetness=float(rng.uniform(0.15, 1.0)),
         new_amount=float(rng.uniform(0.45, 0.9)),
@@ -114,6 +116,15 @@ class _Grain:
     middle: Float32
     wrinkle: Float32
     fine: Float32
+
+
+def _wrinkles(look: LesionLook, position: Float32) -> Float32:
+    """Band-limited relief (N, 4), drawn out in two directions as in wrinkled paper."""
+    first = position * np.float32((1.0, 1.0, 0.45))
+    second = position @ np.array([[0.6, 0.3, 0.5], [-0.4, 0.5, 0.3], [0.5, -0.2, 0.9]], np.float32)
+    one = look.noise.sample(first, look.wrinkle_m, "blobs")
+    two = look.noise.sample(second, 0.7 * look.wrinkle_m, "blobs")
+    return np.concatenate([one[:, :2], two[:, 2:]], axis=1)
 
 
 def _mix(base: Float32, other: Float32, amount: Float32) -> Float32:
@@ -143,14 +154,16 @@ def paint_skin(
     close = mm_per_px < 2.5
     grain = _Grain(
         middle=look.noise.sample(position, 0.025),
-        wrinkle=look.noise.sample(position, look.wrinkle_m) if mm_per_px < 4 else zero,
+        wrinkle=_wrinkles(look, position) if mm_per_px < 4 else zero,
         fine=look.noise.sample(position, 0.005) if close else zero,
     )
     erythema = state.erythema * np.clip(0.85 + 0.25 * grain.middle[:, 0], 0.4, 1.3)
     # New skin has its own colour; what redness was there before it is mostly gone.
     erythema = np.where(state.label == Label.REEPITHELIALISED, 0.3 * erythema, erythema)
-    blood = look.redness * erythema
-    purple = look.purpura * smoothstep(0.6, 1.0, erythema) * smoothstep(0.2, 1.2, state.blobs[:, 1])
+    # On dark skin the same redness shows as a dusky darkening.
+    dark = np.clip(1 - healthy.mean(axis=1) / 0.25, 0, 1)
+    blood = look.redness * erythema * (1 + 0.9 * dark)
+    purple = 0.3 * dark * erythema + look.purpura * smoothstep(0.6, 1.0, erythema) * smoothstep(0.2, 1.2, state.blobs[:, 1])
     albedo = healthy * np.exp(-blood[:, None] * HAEMOGLOBIN - purple[:, None] * MELANIN)
     paint = Paint(
         albedo=albedo.astype(np.float32),
@@ -198,20 +211,21 @@ def _detachable(
     )
     tone = np.clip(paint.albedo.mean(axis=1) / 0.3, 0.25, 1.1)
     albedo = _mix(paint.albedo, look.dusky * tone[:, None] ** 0.7, amount)
-    lines = 1 - smoothstep(0.0, 0.45, np.abs(grain.wrinkle[:, 0] + 0.4 * grain.fine[:, 1]))
-    cross = 1 - smoothstep(0.0, 0.4, np.abs(grain.wrinkle[:, 1]))
+    lines = 1 - smoothstep(0.0, 0.3, np.abs(grain.wrinkle[:, 0] + 0.15 * grain.fine[:, 1]))
+    cross = 1 - smoothstep(0.0, 0.25, np.abs(grain.wrinkle[:, 2]))
     folds = look.wrinkles * np.maximum(lines, 0.7 * cross)
-    albedo = albedo * (1 - 0.3 * folds + 0.12 * look.wrinkles * (grain.wrinkle[:, 2] > 0.9))[:, None]
+    crests = smoothstep(0.7, 1.8, grain.wrinkle[:, 3])
+    albedo = albedo * (1 - 0.42 * folds + 0.2 * look.wrinkles * crests)[:, None]
     blister = smoothstep(look.blisters, look.blisters + 0.5, state.blobs[:, 3] + 0.5 * state.fine[:, 1])
     albedo = _mix(albedo, look.blister * tone[:, None] ** 0.4, 0.8 * blister)
     edge = blister * (1 - blister) * 4
     albedo = albedo * (1 - 0.25 * edge)[:, None]
-    height = paint.height_m - 4e-4 * folds * (1 - blister) + 2.5e-3 * blister
+    height = paint.height_m - 7e-4 * folds * (1 - blister) + 2.5e-3 * blister
     return Paint(
         albedo=albedo.astype(np.float32),
         gloss=(0.3 + 0.5 * blister + 0.2 * look.wrinkles).astype(np.float32),
         roughness=(0.45 - 0.2 * blister).astype(np.float32),
-        height_m=(height + 1.2e-4 * grain.wrinkle[:, 2]).astype(np.float32),
+        height_m=(height + 2e-4 * grain.wrinkle[:, 1]).astype(np.float32),
     )
 
 
@@ -229,7 +243,7 @@ def _detached(
     film = state.fine[:, 3] + 0.7 * grain.middle[:, 2] + 0.45 * grain.fine[:, 1]
     slough = smoothstep(1.5, 1.85, film + look.slough_amount * smoothstep(0.3, 3.0, state.since))
     albedo = _mix(albedo, look.slough * (1 + 0.12 * grain.fine[:, 0:1]), 0.88 * slough)
-    crust = dry * smoothstep(1.0, 1.5, grain.middle[:, 3] + 0.5 * grain.fine[:, 2])
+    crust = look.crusting * dry * smoothstep(1.0, 1.5, grain.middle[:, 3] + 0.5 * grain.fine[:, 2])
     albedo = _mix(albedo, look.crust, 0.8 * crust)
     fleck = smoothstep(look.flecks, look.flecks + 0.15, state.blobs[:, 3] + 0.3 * grain.fine[:, 3])
     fleck = fleck * smoothstep(6.0, 2.0, state.since)
@@ -246,7 +260,7 @@ def _detached(
     )
     return Paint(
         albedo=np.clip(albedo, 0.004, 0.9).astype(np.float32),
-        gloss=np.clip(0.15 + wet * (1 - 0.5 * slough - 0.6 * crust), 0.05, 1.2).astype(np.float32),
+        gloss=np.clip(0.15 + 1.8 * wet * (1 - 0.5 * slough - 0.6 * crust), 0.05, 2.0).astype(np.float32),
         roughness=(0.22 + 0.2 * slough + 0.25 * dry).astype(np.float32),
         height_m=height.astype(np.float32),
     )

@@ -258,7 +258,7 @@ class LesionCourse:
         spots = spots * smoothstep(-0.75, -0.2, beyond) * np.float32(0.5 + 0.5 * self.macules)
         red = np.maximum(halo, spots)
         rise = np.clip((day + 3.5 - self.onset_day) / 2, 0, 1)
-        fade = 1 / (1 + np.exp((day - self.fade_day) / 1.6))
+        fade = 1 / (1 + np.exp(min((day - self.fade_day) / 1.6, 50.0)))
         red = red * np.float32(rise * fade)
         before = smoothstep(-2.2, -0.2, (day - onset).astype(np.float32))
         coming = np.where((beyond > 0) & ~affected, before * (0.75 + 0.2 * fine[:, 2]), 0)
@@ -281,7 +281,7 @@ def random_course(rng: np.random.Generator, surface: Surface, max_fraction: floa
         "max_fraction": max_fraction,
         "onset_day": float(rng.uniform(-5.0, -1.5)),
         "spread_days": float(rng.uniform(2.0, 6.5)),
-        "detach_days": float(rng.uniform(0.8, 3.5)),
+        "detach_days": float(np.exp(rng.uniform(np.log(0.8), np.log(5.0)))),
         "heal_min_days": float(rng.uniform(2.5, 5.0)),
         "heal_span_days": float(rng.uniform(3.0, 9.0)),
         "never_share": float(rng.uniform(0.0, 0.12)),
@@ -292,6 +292,8 @@ def random_course(rng: np.random.Generator, surface: Surface, max_fraction: floa
         "macules": float(rng.uniform(0.0, 1.0)),
         "fade_day": float(rng.uniform(6.0, 15.0)),
     }
+    if max_fraction == 0 and rng.random() < 0.65:
+        values["fade_day"] = -1e3  # healthy throughout; otherwise a rash that never blisters
     blank = np.array([0, 1], np.float32)
     draft = LesionCourse(severity_knots=blank, rank_knots=blank, never_above=np.inf, **values)
     coarse = noises[0].sample(surface.position, draft.coarse_m)

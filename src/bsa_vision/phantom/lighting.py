@@ -193,7 +193,7 @@ def shade(
     # A Phong lobe is four times narrower in exponent than the half-vector one of the same width.
     exponent = 0.5 / np.maximum(surfaces.roughness, 0.08) ** 3
     strength = surfaces.gloss * (0.04 + 0.5 * grazing) * (exponent + 2) / 6.3
-    sheen = 0.35 * surfaces.gloss * grazing * clear
+    sheen = 0.3 * np.minimum(surfaces.gloss, 0.6) * grazing * clear
     wraps = [surfaces.translucent * amount for amount in _WRAP]
     light = [ambient * shade_of for shade_of in lighting.ambient]
     shine = [sheen * shade_of for shade_of in lighting.ambient]

@@ -27,20 +27,24 @@ from bsa_vision.phantom.scene import (
 from bsa_vision.phantom.views import VIEWS, view_groups
 
 #: Consecutive seeds that show the same patient.
-SAMPLES_PER_PATIENT = 12
+SAMPLES_PER_PATIENT = 4
+#: Rare states are sought out: how often a photo is made to show each.
 _TARGETS = (Label.ERYTHEMA, Label.DETACHABLE, Label.DETACHED, Label.REEPITHELIALISED)
+_TARGET_SHARE = (0.15, 0.3, 0.2, 0.35)
 _DAYS = {
     Label.ERYTHEMA: (-1.0, 8.0),
     Label.DETACHABLE: (-2.0, 5.0),
     Label.DETACHED: (-1.0, 14.0),
     Label.REEPITHELIALISED: (5.0, 20.0),
 }
-_SUPERSAMPLE = 1.25
+_SUPERSAMPLE = 1.15
 
 
 @lru_cache(maxsize=2)
 def _case(number: int, textures: Path | None, healthy: bool) -> Case:
-    return make_case(1_000_000 + number, textures, 0.0 if healthy else None)
+    rng = np.random.default_rng([number, 6])
+    extent = rng.uniform(0.3, 0.8) if rng.random() < 0.5 else np.exp(rng.uniform(-3.5, -0.9))
+    return make_case(1_000_000 + number, textures, 0.0 if healthy else float(extent))
 
 
 def training_scene(
@@ -48,17 +52,18 @@ def training_scene(
 ) -> tuple[Scene, np.random.Generator]:
     """The scene of one training photo, and the source of chance for what follows."""
     rng = np.random.default_rng([seed, 5])
-    case = _case(seed // SAMPLES_PER_PATIENT, textures, bool(rng.random() < 0.1))
-    target = _TARGETS[rng.integers(4)]
-    day = float(rng.uniform(*_DAYS[target]))
+    number = seed // SAMPLES_PER_PATIENT
+    case = _case(number, textures, number % 8 == 0)
+    target = _TARGETS[rng.choice(4, p=_TARGET_SHARE)]
+    day = _telling_day(rng, case, target)
     names = tuple(VIEWS)
     view = VIEWS[names[rng.integers(len(names))]]
     close_up = None
-    if rng.random() < 0.5:
+    if rng.random() < 0.55:
         places = lesion_vertices(case, day, target)
         if not places.size:
             places = view_groups()["whole"]
-        radius = float(np.exp(rng.uniform(np.log(0.06), np.log(0.35))))
+        radius = float(np.exp(rng.uniform(np.log(0.06), np.log(0.4))))
         close_up = (int(places[rng.integers(places.size)]), radius)
     framing = Framing(
         view=view,
@@ -71,6 +76,18 @@ def training_scene(
     )
     dressings = random_dressings(rng, case, float(rng.choice((0.0, 0.0, 1.0, 3.0, 8.0))))
     return build_scene(case, day, dressings, framing, seed), rng
+
+
+def _telling_day(rng: np.random.Generator, case: Case, target: Label) -> float:
+    """Of three days drawn at random, the one that shows most of a state."""
+    surface = case.surface
+    position, inclination = surface.position[::40], surface.inclination[::40]
+    days = rng.uniform(*_DAYS[target], size=3)
+    shown = [
+        np.count_nonzero(case.course.state(position, inclination, day).label == target)
+        for day in days.tolist()
+    ]
+    return float(days[int(np.argmax(shown))])
 
 
 def render_sample(
@@ -128,7 +145,7 @@ def write_training_set(
     out : folder, made when missing.
     count : number of photos; seed : of the first, best a multiple of `SAMPLES_PER_PATIENT`.
     workers : processes.
-    size : (width, height) of the photos.
+    size : (width, height) of the photos; half of them, by chance, are turned.
     textures : folder of skin maps, or None.
     progress : called with photos done and `count`.
     """
@@ -154,8 +171,18 @@ def write_training_set(
     document = {
         "classes": {str(code): name for code, name in enumerate(LABEL_NAMES)},
         "patients": {sample_name(n): f"P{n // SAMPLES_PER_PATIENT:06d}" for n in seeds},
+        "split": _split(seeds),
     }
     (out / "dataset.json").write_text(canonical_json(document), encoding="utf-8")
+
+
+def _split(seeds: range) -> dict[str, list[str]]:
+    """Eight of ten patients for training, one for validation, one for testing."""
+    split: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for number in seeds:
+        part = {8: "val", 9: "test"}.get(number // SAMPLES_PER_PATIENT % 10, "train")
+        split[part].append(sample_name(number))
+    return split
 
 
 def sample_name(seed: int) -> str:
@@ -172,7 +199,8 @@ def _write_batch(job: tuple[Path, list[int], tuple[int, int], Path | None]) -> i
         mask_file = out / "masks" / f"{sample_name(seed)}.png"
         if image_file.exists() and mask_file.exists():
             continue
-        image, mask = render_sample(seed, size, textures)
+        turned = np.random.default_rng([seed, 7]).random() < 0.5
+        image, mask = render_sample(seed, size[::-1] if turned else size, textures)
         # The photo went through its own JPEG already; this one only stores it.
         cv2.imwrite(str(image_file), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
         cv2.imwrite(str(mask_file), mask)

@@ -35,7 +35,7 @@ def area_plot(document: Mapping[str, Any]) -> str:
     """Counted, re-epithelialised and red skin over the days, with intervals, as SVG."""
     visits = document["visits"]
     lines = [
-        _line("Counted (detached + detachable)", "#aa1e2d", "circle", visits, "counted_bsa"),
+        _line("Counted BSA", "#aa1e2d", "circle", visits, "counted_bsa"),
         _line("Re-epithelialised", "#2f86b8", "square", visits, "reepithelialised"),
         _line("Erythema (not counted)", "#a8860b", "diamond", visits, "erythema", dashed=True),
     ]
@@ -45,7 +45,7 @@ def area_plot(document: Mapping[str, Any]) -> str:
 def rate_plot(document: Mapping[str, Any]) -> str:
     """Re-epithelialisation rate over the days, with the responder cut-off, as SVG."""
     line = _line(
-        "Re-epithelialisation rate",
+        "Rate",
         "#2f86b8",
         "square",
         document["visits"],

@@ -19,7 +19,7 @@ _LABEL_WORDS = {
     Label.DETACHABLE: "detachable (counted)",
     Label.DETACHED: "detached (counted)",
     Label.REEPITHELIALISED: "re-epithelialised",
-    Label.NOT_ASSESSABLE: "not assessable",
+    Label.NOT_ASSESSABLE: "not assessable (dressing, device, glare)",
 }
 #: Regions named in words; the table below them has them all.
 _MOST_NAMED = 4
@@ -54,7 +54,8 @@ def report_html(
         # The plots are made of numbers and constant words alone.
         area_plot=Markup(area_plot(document)),  # noqa: S704
         rate_plot=Markup(rate_plot(document)),  # noqa: S704
-        legend=[(_css(label), _LABEL_WORDS[label]) for label in OUTLINED],
+        chart_legend=[(_css(label), words) for label, words in _LABEL_WORDS.items()],
+        outline_legend=[(_css(label), _LABEL_WORDS[label]) for label in OUTLINED],
         not_assessed=[(visit, describe_not_assessed(visit)) for visit in document["visits"]],
         regions=_region_rows(document["visits"]),
         reasons=_reasons(document),
@@ -67,7 +68,7 @@ def describe_not_assessed(visit: Record) -> str:
     if total < _LEAST_NAMED_PERCENT:
         return "All skin was assessed."
     parts = [
-        f"{_number(visit[key])} % {words}"
+        f"{_percent(visit[key])} {words}"
         for key, words in (
             ("never_seen_percent", "in no usable photo"),
             ("hidden_percent", "seen only beneath a dressing, a device or glare"),
@@ -77,16 +78,16 @@ def describe_not_assessed(visit: Record) -> str:
     ranked = sorted(visit["regions"], key=lambda region: -region["not_assessed_percent"])
     named = [
         f"{region['side'] or ''} {_region_name(region, with_side=False)} ".lstrip()
-        + f"{_number(region['not_assessed_percent'])} %"
+        + _percent(region["not_assessed_percent"])
         for region in ranked[:_MOST_NAMED]
         if region["not_assessed_percent"] >= _LEAST_NAMED_PERCENT
     ]
     bounds = visit["counted_bsa_bounds"]
     return (
-        f"{_number(total)} % of BSA was not assessed: {'; '.join(parts)}. "
+        f"{_percent(total)} of BSA was not assessed: {'; '.join(parts)}. "
         f"Most of it: {', '.join(named)}. "
-        f"Were all of it healthy, counted BSA would be {_number(bounds['all_healthy'])} %; "
-        f"were all of it affected, {_number(bounds['all_affected'])} %."
+        f"Were all of it healthy, counted BSA would be {_percent(bounds['all_healthy'])}; "
+        f"were all of it affected, {_percent(bounds['all_affected'])}."
     )
 
 
@@ -121,6 +122,11 @@ def _reasons(document: Record) -> list[str]:
 
 def _number(value: float | None, decimals: int = 1) -> str:
     return _MISSING if value is None else f"{value:.{decimals}f}"
+
+
+def _percent(value: float) -> str:
+    """With a space that does not break."""
+    return f"{value:.1f}\N{NO-BREAK SPACE}%"
 
 
 def _interval(record: Record, decimals: int = 1) -> str:

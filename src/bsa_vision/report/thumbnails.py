@@ -17,6 +17,8 @@ OUTLINED = (
 _JPEG_QUALITY = 82
 #: Outlines are drawn at this multiple of the size and averaged down, for smooth lines.
 _OVERSAMPLING = 2
+#: Specks smaller than this, in oversampled pixels, would vanish beneath their own outline.
+_LEAST_AREA = 30.0
 
 
 def thumbnail(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int = 320) -> bytes:
@@ -36,7 +38,8 @@ def thumbnail(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int = 
     codes = cv2.resize(labels, large, interpolation=cv2.INTER_NEAREST)
     for label in OUTLINED:
         mask = (codes == label).astype(np.uint8)
-        outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        found, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        outlines = [outline for outline in found if cv2.contourArea(outline) >= _LEAST_AREA]
         cv2.drawContours(canvas, outlines, -1, (20, 20, 20), 4, cv2.LINE_AA)
         cv2.drawContours(canvas, outlines, -1, LABEL_COLOURS[label], 2, cv2.LINE_AA)
     small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)

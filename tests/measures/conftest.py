@@ -1,8 +1,10 @@
 """A small stand-in for the body: a triangulated closed tube with regions along it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
 from bsa_vision.measures.records import ChartFacts
 
@@ -30,11 +32,11 @@ class Tube:
     mirror: np.ndarray
 
 
-def make_tube(around: int = 40, along: int = 60, cell_cm2: float = 1.0) -> Tube:
+def make_tube(around: int, along: int, cell_cm2: float = 1.0, *, mirrored: bool = True) -> Tube:
     """A tube of `around` x `along` squares, each halved into two triangles.
 
-    The halves' diagonals flip at half the circumference, so that the mirror image of the tube
-    falls on its own cells.
+    When `mirrored`, the diagonals flip at half the circumference, so that the mirror image of the
+    tube falls on its own cells; otherwise all columns are alike.
     """
     column, row, half = (
         grid.ravel()
@@ -42,9 +44,11 @@ def make_tube(around: int = 40, along: int = 60, cell_cm2: float = 1.0) -> Tube:
     )
     index = (column * along + row) * 2 + half
     left = column < around // 2
+    falling = left if mirrored else np.ones_like(left)
     # half 0 is the upper triangle; which upright edge it holds depends on the side.
-    upright = np.where((half == 0) == left, column - 1, column + 1) % around
-    sideways_half = np.where(upright // (around // 2) == column // (around // 2), 1 - half, half)
+    upright = np.where((half == 0) == falling, column - 1, column + 1) % around
+    flips = mirrored & (upright // (around // 2) != column // (around // 2))
+    sideways_half = np.where(flips, half, 1 - half)
     across = (upright * along + row) * 2 + sideways_half
     level = np.where(half == 0, row - 1, row + 1)
     valid = (level >= 0) & (level < along)
@@ -90,3 +94,18 @@ def evidence_of(
         nowhere if hidden is None else hidden & ~assessed,
         np.zeros((0, len(states), 5), dtype=np.float32) if replicates is None else replicates,
     )
+
+
+@pytest.fixture(scope="session")
+def tube() -> Tube:
+    return make_tube(around=24, along=40, cell_cm2=4.0)
+
+
+@pytest.fixture(scope="session")
+def build_tube() -> Callable[..., Tube]:
+    return make_tube
+
+
+@pytest.fixture(scope="session")
+def observe() -> Callable[..., Evidence]:
+    return evidence_of

@@ -1,0 +1,40 @@
+"""What the results say of a photo."""
+
+from bsa_vision.app.photo_job import PhotoDone
+from bsa_vision.calibration.records import ColourFit, ScaleFit
+from bsa_vision.core.errors import Refused
+from bsa_vision.report.results import PhotoFacts
+
+
+def photo_facts(done: PhotoDone) -> PhotoFacts:
+    """The record of one photo: every number, or the reason why there is none."""
+    result, entry = done.result, done.job.entry
+    refused, calibration = result.refused, result.calibration
+    colour = calibration.colour if calibration else None
+    scale = calibration.scale if calibration else None
+    rms = result.placement_rms
+    return PhotoFacts(
+        day=done.job.day,
+        file=entry.name,
+        view=entry.view,
+        status="refused" if refused else "scored",
+        code=refused.code if refused else None,
+        reason=refused.reason if refused else None,
+        remedy=refused.remedy if refused else None,
+        digest=result.photo.digest if result.photo else None,
+        captured_at=result.photo.captured_at if result.photo else None,
+        mask_source=result.mask_source,
+        registration_error_px=rms[0] if rms else None,
+        registration_error_mm=rms[1] if rms else None,
+        registration_reason=refused.reason if refused and not rms else None,
+        distrusted_landmarks=result.distrusted,
+        colour_method=colour.method if isinstance(colour, ColourFit) else None,
+        colour_de00=colour.de00_loo_mean if isinstance(colour, ColourFit) else None,
+        colour_de00_raw=colour.de00_raw_mean if isinstance(colour, ColourFit) else None,
+        colour_reason=colour.reason if isinstance(colour, Refused) else None,
+        mm_per_px=scale.mm_per_px if isinstance(scale, ScaleFit) else None,
+        tilt_deg=scale.tilt_deg if isinstance(scale, ScaleFit) else None,
+        scale_reason=scale.reason if isinstance(scale, Refused) else None,
+        quality=calibration.quality.verdict if calibration else None,
+        quality_remedies=calibration.quality.remedies if calibration else (),
+    )

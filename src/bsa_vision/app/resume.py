@@ -1,0 +1,70 @@
+"""Whether a series is already scored: the same photos, model and settings, or not."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bsa_vision import __version__
+from bsa_vision.app.series import Series
+from bsa_vision.chart.cells import CHART_VERSION
+from bsa_vision.core.provenance import document_digest, sha256_hex
+from bsa_vision.measures.settings import MeasureSettings
+from bsa_vision.report.write import RESULTS_NAME
+
+if TYPE_CHECKING:
+    from bsa_vision.app.score import Settings
+
+
+def input_digest(series: Series, settings: "Settings") -> str:
+    """Digest of everything that decides a series' results; not of the order of listing."""
+    patient = series.patient
+    return document_digest(
+        {
+            "software": __version__,
+            "chart": CHART_VERSION,
+            "model": settings.model_digest,
+            "weighting": settings.weighting,
+            "settings": settings.document(),
+            "measures": MeasureSettings().as_document(),
+            "study": series.study,
+            "patient": [
+                patient.id,
+                patient.sex,
+                patient.age_years,
+                patient.height_cm,
+                patient.weight_kg,
+            ],
+            "photos": sorted(
+                [
+                    visit.day,
+                    entry.name,
+                    entry.view,
+                    _file_digest(entry.path),
+                    _file_digest(entry.landmarks),
+                    _file_digest(entry.mask),
+                ]
+                for visit in series.visits
+                for entry in visit.photos
+            ),
+        }
+    )
+
+
+def written_document(out: Path, digest: str) -> dict[str, Any] | None:
+    """The results of an earlier run with the same digest, or None."""
+    try:
+        document: dict[str, Any] = json.loads((out / RESULTS_NAME).read_text(encoding="utf-8"))
+        same = document["provenance"]["settings"]["input_digest"] == digest
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return document if same else None
+
+
+def _file_digest(path: Path | None) -> str:
+    """Digest of a file's bytes; what cannot be read has its own."""
+    if path is None:
+        return "none"
+    try:
+        return sha256_hex(path.read_bytes())
+    except OSError:
+        return "unreadable"

@@ -1,0 +1,256 @@
+"""Scoring series folders: photos to evidence in worker processes, evidence to results and report."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bsa_vision import __version__
+from bsa_vision.app.facts import photo_facts
+from bsa_vision.app.photo_job import PhotoDone, PhotoJob, run_photo
+from bsa_vision.app.progress import Progress, ProgressEvent, silent
+from bsa_vision.app.resume import input_digest, written_document
+from bsa_vision.app.series import Series, read_series
+from bsa_vision.chart.body import Body, solve_body
+from bsa_vision.chart.cells import CHART_VERSION, load_cells
+from bsa_vision.chart.draw import NOT_ASSESSED, chart_png
+from bsa_vision.chart.fuse import EvidenceMap, fuse
+from bsa_vision.chart.regions import Weighting
+from bsa_vision.core.errors import InputError, Refused
+from bsa_vision.core.labels import SKIN_STATES, Label
+from bsa_vision.measures.records import VisitEvidence
+from bsa_vision.measures.series import measure_series
+from bsa_vision.measures.settings import MeasureSettings
+from bsa_vision.pipeline import REPLICATES, WORK_SIDE, chart_facts
+from bsa_vision.report.results import Provenance, SeriesFacts, results_document
+from bsa_vision.report.write import day_name, write_report
+from bsa_vision.segmentation.predict import DEFAULT_MODEL, load_segmenter
+
+Status = Literal["done", "partial", "skipped", "refused", "failed"]
+
+
+@dataclass(frozen=True)
+class SeriesOutcome:
+    """What became of one series.
+
+    Attributes
+    ----------
+    series, out : the folder scored, and where its results lie.
+    status : ``"done"``, ``"partial"`` (some photos were refused), ``"skipped"`` (already scored),
+        ``"refused"`` (no photo could be used, or the folder cannot be read), ``"failed"``.
+    reason : in words, or None.
+    document : the results, or None.
+    """
+
+    series: Path
+    out: Path
+    status: Status
+    reason: str | None
+    document: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked for; part of every result.
+
+    Attributes
+    ----------
+    weighting : of the cells.
+    masks : ``"auto"``, ``"given"`` or ``"model"``.
+    model, model_name, model_digest : the network, or None where all masks are given.
+    """
+
+    weighting: Weighting
+    masks: str
+    model: str | None
+    model_name: str | None
+    model_digest: str | None
+
+    def document(self) -> dict[str, Any]:
+        """The settings that decide the numbers, JSON-able."""
+        return {
+            "masks": self.masks,
+            "working_side_px": WORK_SIDE,
+            "placement_replicates": REPLICATES,
+        }
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A series that will be scored."""
+
+    series: Series
+    body: Body
+    out: Path
+    digest: str
+    jobs: tuple[PhotoJob, ...]
+
+
+def score_many(
+    series: Sequence[Path],
+    out: Path,
+    *,
+    weighting: Weighting = "lund-browder",
+    masks: str = "auto",
+    model: str | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> list[SeriesOutcome]:
+    """Score series folders; each gets a folder of its name below `out`.
+
+    A bad photo is refused by name and the others are scored; a bad series folder does not stop the
+    others; what is already scored with the same photos, model and settings is skipped. The results
+    do not depend on `workers`.
+
+    Raises
+    ------
+    InputError
+        Two series have the same folder name, or the model cannot be loaded.
+    """
+    names = [path.resolve().name for path in series]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"needed series folders of different names, got {', '.join(names)}.",
+            "Score them in separate calls, or rename one.",
+        )
+    settings = _settings(weighting, masks, model)
+    plans = [
+        _plan(path, out / name, settings, overwrite)
+        for path, name in zip(series, names, strict=True)
+    ]
+    jobs = [job for plan in plans if isinstance(plan, _Planned) for job in plan.jobs]
+    finished = _run(jobs, workers)
+    outcomes = []
+    for path, plan in zip(series, plans, strict=True):
+        if isinstance(plan, SeriesOutcome):
+            outcomes.append(plan)
+            continue
+        photos = []
+        for number in range(len(plan.jobs)):
+            photos.append(next(finished))
+            progress(ProgressEvent(plan.out.name, "photos", number + 1, len(plan.jobs)))
+        outcomes.append(_concluded(path, plan, photos, settings))
+    return outcomes
+
+
+def _settings(weighting: Weighting, masks: str, model: str | None) -> Settings:
+    if masks == "given":
+        return Settings(weighting, masks, None, None, None)
+    chosen = model or DEFAULT_MODEL
+    segmenter = load_segmenter(chosen, threads=1)
+    return Settings(weighting, masks, chosen, segmenter.name, segmenter.digest)
+
+
+def _plan(
+    path: Path, out: Path, settings: Settings, overwrite: bool
+) -> _Planned | SeriesOutcome:
+    """Check a series and lay out its jobs, or say why there are none."""
+    try:
+        series = read_series(path)
+    except InputError as error:
+        return SeriesOutcome(path, out, "refused", str(error), None)
+    body = solve_body(series.patient)
+    if isinstance(body, Refused):
+        return SeriesOutcome(path, out, "refused", str(body), None)
+    digest = input_digest(series, settings)
+    written = None if overwrite else written_document(out, digest)
+    if written is not None:
+        return SeriesOutcome(path, out, "skipped", None, written)
+    jobs = tuple(
+        PhotoJob(
+            entry=entry,
+            day=visit.day,
+            patient=series.patient,
+            masks=settings.masks,
+            model=settings.model,
+            mask_out=out / "masks" / Path(entry.name).with_suffix(".png"),
+        )
+        for visit in series.visits
+        for entry in sorted(visit.photos, key=lambda entry: entry.name)
+    )
+    return _Planned(series, body, out, digest, jobs)
+
+
+def _run(jobs: Sequence[PhotoJob], workers: int) -> Iterator[PhotoDone]:
+    """The jobs' outcomes in the order of the jobs."""
+    if workers == 1 or len(jobs) < 2:
+        yield from map(run_photo, jobs)
+        return
+    # Spawned, not forked: OpenVINO and OpenCV keep threads that do not survive a fork.
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
+        yield from pool.map(run_photo, jobs)
+
+
+def _concluded(
+    path: Path, plan: _Planned, photos: Sequence[PhotoDone], settings: Settings
+) -> SeriesOutcome:
+    """Fuse, measure and write one series."""
+    used = [photo for photo in photos if photo.result.evidence is not None]
+    visits = [_visit_evidence(visit.day, photos) for visit in plan.series.visits]
+    measures = measure_series(
+        visits, chart_facts(plan.body, settings.weighting), MeasureSettings()
+    )
+    document = results_document(
+        SeriesFacts(plan.series.study, plan.series.patient, settings.weighting),
+        measures,
+        [photo_facts(photo) for photo in photos],
+        Provenance(
+            software=f"bsa-vision {__version__}",
+            model_name=settings.model_name,
+            model_digest=settings.model_digest,
+            chart_version=CHART_VERSION,
+            settings={**settings.document(), "input_digest": plan.digest},
+        ),
+    )
+    charts = {
+        visit.day: chart_png(_chart_labels(visit.evidence), day_name(visit.day))
+        for visit in visits
+        if isinstance(visit.evidence, EvidenceMap)
+    }
+    thumbnails = {
+        photo.job.entry.name: photo.thumbnail for photo in photos if photo.thumbnail is not None
+    }
+    write_report(plan.out, document, charts, thumbnails)
+    return SeriesOutcome(path, plan.out, *_verdict(photos, used), document)
+
+
+def _verdict(
+    photos: Sequence[PhotoDone], used: Sequence[PhotoDone]
+) -> tuple[Status, str | None]:
+    if not used:
+        return "refused", f"none of the {len(photos)} photos could be used; see the report."
+    if len(used) < len(photos):
+        return "partial", f"{len(photos) - len(used)} of {len(photos)} photos were not used."
+    return "done", None
+
+
+def _visit_evidence(day: int, photos: Sequence[PhotoDone]) -> VisitEvidence:
+    """Fuse a visit. Photos in order of digest, each once: listing order cannot change a byte."""
+    by_digest = {
+        photo.result.photo.digest + photo.job.entry.view: photo
+        for photo in photos
+        if photo.job.day == day and photo.result.photo and photo.result.evidence
+    }
+    chosen = [by_digest[key] for key in sorted(by_digest)]
+    evidence = [photo.result.evidence for photo in chosen if photo.result.evidence]
+    weight = [float(one.weight.sum()) for one in evidence]
+    drawn = [photo.result.mask_source == "model" for photo in chosen]
+    share = float(np.dot(weight, drawn) / sum(weight)) if sum(weight) > 0 else 0.0
+    return VisitEvidence(day, fuse(evidence, len(load_cells()), REPLICATES), share)
+
+
+def _chart_labels(evidence: EvidenceMap) -> NDArray[np.uint8]:
+    """Label code per cell for the drawing."""
+    states = np.array([int(state) for state in SKIN_STATES], np.uint8)
+    labels = states[evidence.probabilities.argmax(axis=1)]
+    labels[~evidence.assessed] = NOT_ASSESSED
+    labels[evidence.hidden] = int(Label.NOT_ASSESSABLE)
+    return labels
+
+

@@ -1,0 +1,148 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bsa_vision.core.errors import InputError
+from bsa_vision.core.labels import LABEL_NAMES
+from bsa_vision.segmentation.dataset import (
+    IGNORED,
+    Crops,
+    class_indices,
+    read_training_folder,
+    split_by_patient,
+)
+from tests.segmentation.conftest import write_folder
+
+
+def crops(folder: Path, **changes: int) -> Crops:
+    source = read_training_folder(folder)
+    settings = {"side": 64, "long_side": 128, "count": 24, "seed": 5} | changes
+    return Crops(source, source.split["train"], **settings)
+
+
+def test_folder_is_read_as_described(training_folder: Path) -> None:
+    folder = read_training_folder(training_folder)
+    assert tuple(folder.classes.values()) == LABEL_NAMES
+    assert {part: len(names) for part, names in folder.split.items()} == {
+        "train": 16,
+        "val": 4,
+        "test": 4,
+    }
+    image, mask = folder.read("p00_0")
+    assert image.shape == (120, 160, 3)
+    assert mask.shape == (120, 160)
+
+
+def test_digest_changes_with_one_pixel_and_not_with_the_place(tmp_path: Path) -> None:
+    one = read_training_folder(write_folder(tmp_path / "one", 6))
+    two = read_training_folder(write_folder(tmp_path / "two", 6))
+    assert one.digest() == two.digest()
+    path = two.mask_path("p00_0")
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    mask[0, 0] ^= 1
+    cv2.imwrite(str(path), mask)
+    assert one.digest() != two.digest()
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(0, 99))
+def test_drawn_split_keeps_patients_whole_and_meets_its_shares(
+    sizes: list[int], seed: int
+) -> None:
+    patients = {f"{p}_{i}": f"P{p}" for p, size in enumerate(sizes) for i in range(size)}
+    split = split_by_patient(patients, seed)
+    assert sorted(n for names in split.values() for n in names) == sorted(patients)
+    owners = [{patients[n] for n in names} for names in split.values()]
+    assert len(set.union(*owners)) == sum(len(o) for o in owners)
+    # Dealt to the part that lacks the most: no part exceeds its share by more than one patient.
+    assert len(split["train"]) <= 0.8 * len(patients) + max(sizes)
+    assert len(split["test"]) <= 0.1 * len(patients) + max(sizes)
+
+
+def test_a_folder_without_split_gets_one_by_patient(tmp_path: Path) -> None:
+    folder = read_training_folder(write_folder(tmp_path / "x", 12, split=False))
+    parts = {folder.patients[n]: p for p, names in folder.split.items() for n in names}
+    for part, names in folder.split.items():
+        assert names
+        assert all(parts[folder.patients[name]] == part for name in names)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"classes": {"0": "only"}}, "two classes"),
+        ({"classes": {"zero": "a", "1": "b"}}, "mask codes"),
+        ({"classes": {"0": "a", "700": "b"}}, "0-255"),
+        ({"split": {"train": ["nobody"]}}, "nobody"),
+        ({"split": {"train": ["p00_0"], "val": ["p00_1"]}}, "in both train and val"),
+        ({"split": {"train": [], "val": ["p00_1"]}}, "no training images"),
+    ],
+)
+def test_contradictory_descriptions_are_refused(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    root = write_folder(tmp_path / "x", 6)
+    document = json.loads((root / "dataset.json").read_text()) | change
+    (root / "dataset.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=words):
+        read_training_folder(root)
+
+
+def test_missing_and_odd_masks_are_refused(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", 6)
+    cv2.imwrite(str(root / "masks" / "p00_0.png"), np.zeros((5, 5), np.uint8))
+    with pytest.raises(InputError, match="size of their images"):
+        read_training_folder(root).read("p00_0")
+    (root / "masks" / "p00_0.png").unlink()
+    with pytest.raises(InputError, match="no mask for 'p00_0'"):
+        read_training_folder(root)
+    with pytest.raises(InputError, match="dataset.json is missing"):
+        read_training_folder(tmp_path)
+
+
+def test_codes_become_indices_and_unlisted_ones_are_ignored() -> None:
+    mask = np.array([[0, 255, 7]], np.uint8)
+    assert class_indices(mask, (0, 255)).tolist() == [[0, 1, IGNORED]]
+
+
+def test_crops_are_a_function_of_seed_and_place(training_folder: Path) -> None:
+    whole, again = crops(training_folder), crops(training_folder)
+    later = crops(training_folder, first=10, count=5)
+    other = crops(training_folder, seed=6)
+    for i in (3, 11):
+        assert np.array_equal(whole[i][0], again[i][0])
+        assert np.array_equal(whole[i][1], again[i][1])
+    assert np.array_equal(whole[11][0], later[1][0])
+    assert not np.array_equal(whole[3][0], other[3][0])
+    with pytest.raises(IndexError):
+        whole[24]
+
+
+def test_crops_have_the_asked_form_and_meet_rare_classes(training_folder: Path) -> None:
+    seen = np.zeros(len(LABEL_NAMES), np.int64)
+    for image, target in (crops(training_folder, count=24)[i] for i in range(24)):
+        assert image.shape == (3, 64, 64)
+        assert image.dtype == np.uint8
+        assert target.shape == (64, 64)
+        assert target.max() < len(LABEL_NAMES)
+        seen += np.bincount(target.ravel(), minlength=len(LABEL_NAMES))
+    assert np.all(seen > 0)
+
+
+def test_augmentation_moves_image_and_mask_together(training_folder: Path) -> None:
+    # Where the crop's classes are not blurred into each other, detached skin (dark red in the
+    # drawn photos) is redder than re-epithelialised skin (yellow) in green and blue, whatever the
+    # light; were image and mask moved apart, the two means would be alike.
+    source = crops(training_folder, count=40)
+    differences = []
+    for i in range(40):
+        image, target = source[i]
+        if min((target == 4).sum(), (target == 5).sum()) > 100:
+            green = image[1].astype(float)
+            differences.append(green[target == 5].mean() - green[target == 4].mean())
+    assert len(differences) >= 3
+    assert min(differences) > 60

@@ -1,0 +1,129 @@
+"""One contract for every engine, and their agreement."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from bsa_vision.core.errors import InputError
+from bsa_vision.core.labels import LABEL_NAMES
+from bsa_vision.segmentation.predict import Engine, ModelSegmenter, load_segmenter
+from tests.segmentation.conftest import draw_photo
+
+
+@pytest.fixture(scope="class")
+def segmenter(request: pytest.FixtureRequest, model_folder: Path) -> ModelSegmenter:
+    return load_segmenter(model_folder, threads=2, engine=request.cls.engine)
+
+
+class SegmenterContract:
+    """What every engine must do; a class per engine inherits it."""
+
+    engine: ClassVar[Engine]
+
+    @pytest.mark.parametrize(
+        ("size", "expected"),
+        [((256, 192), (96, 128)), ((192, 256), (128, 96)), ((50, 50), (128, 128)),
+         ((300, 100), (43, 128)), ((1, 1), (128, 128)), ((900, 2), (1, 128))],
+    )  # fmt: skip
+    def test_output_has_the_photos_aspect_at_network_resolution(
+        self, segmenter: ModelSegmenter, size: tuple[int, int], expected: tuple[int, int]
+    ) -> None:
+        image = np.full((size[1], size[0], 3), 128, np.uint8)
+        result = segmenter.segment(image)
+        assert result.labels.shape == expected
+        assert result.probabilities.shape == (*expected, len(LABEL_NAMES))
+
+    def test_labels_are_the_most_probable_class(self, segmenter: ModelSegmenter) -> None:
+        result = segmenter.segment(draw_photo(500)[0])
+        chosen = np.take_along_axis(
+            result.probabilities, result.labels[:, :, None].astype(np.int64), axis=2
+        )[:, :, 0]
+        assert np.all(chosen == result.probabilities.max(axis=2))
+
+    def test_probabilities_sum_to_one(self, segmenter: ModelSegmenter) -> None:
+        total = segmenter.segment(draw_photo(501)[0]).probabilities.sum(axis=2, dtype=int)
+        # Seven values rounded to 1/255 each: at most half a step each off.
+        assert np.abs(total - 255).max() <= len(LABEL_NAMES) / 2
+
+    def test_it_learned_the_drawn_photos(self, segmenter: ModelSegmenter) -> None:
+        image, mask = draw_photo(502)
+        predicted = segmenter.segment(image).labels_at((mask.shape[1], mask.shape[0]))
+        assert (predicted == mask).mean() > 0.8  # chance is 1/7; an untrained network gets < 0.3
+
+    def test_records_are_read_only(self, segmenter: ModelSegmenter) -> None:
+        result = segmenter.segment(draw_photo(503)[0])
+        with pytest.raises(ValueError, match="read-only"):
+            result.labels[0, 0] = 1
+
+    def test_same_photo_same_bytes_from_many_threads(self, segmenter: ModelSegmenter) -> None:
+        images = [draw_photo(600 + i)[0] for i in range(4)]
+        alone = [segmenter.segment(image) for image in images]
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(segmenter.segment, images * 3))
+        for i, result in enumerate(together):
+            expected = alone[i % len(images)]
+            assert np.array_equal(result.labels, expected.labels)
+            assert np.array_equal(result.probabilities, expected.probabilities)
+
+    @pytest.mark.parametrize(
+        "pixels", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)]
+    )
+    def test_other_arrays_are_a_bug(self, segmenter: ModelSegmenter, pixels: np.ndarray) -> None:
+        with pytest.raises(ValueError, match="need uint8"):
+            segmenter.segment(pixels)
+
+    def test_it_says_what_it_is(self, segmenter: ModelSegmenter) -> None:
+        assert segmenter.name.startswith("discs-1 (")
+        assert len(segmenter.digest) == 64
+        assert tuple(segmenter.classes.values()) == LABEL_NAMES
+
+
+class TestOpenVino(SegmenterContract):
+    engine = "openvino"
+
+    def test_bytes_do_not_depend_on_the_number_of_threads(self, model_folder: Path) -> None:
+        image = draw_photo(700)[0]
+        one = load_segmenter(model_folder, threads=1).segment(image)
+        three = load_segmenter(model_folder, threads=3).segment(image)
+        assert np.array_equal(one.probabilities, three.probabilities)
+
+
+class TestTorch(SegmenterContract):
+    engine = "torch"
+
+
+def test_engines_agree(model_folder: Path) -> None:
+    openvino = load_segmenter(model_folder, engine="openvino")
+    torch = load_segmenter(model_folder, engine="torch")
+    images = [draw_photo(800 + i)[0] for i in range(6)]
+    same = [np.mean(openvino.segment(i).labels == torch.segment(i).labels) for i in images]
+    assert np.mean(same) >= 0.995  # the project's bound for engines
+
+
+def test_a_model_with_a_changed_graph_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in model_folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    whole = bytearray((copy / "network.bin").read_bytes())
+    whole[100] ^= 1
+    (copy / "network.bin").write_bytes(whole)
+    with pytest.raises(InputError, match="not the file its card describes"):
+        load_segmenter(copy)
+
+
+def test_prediction_loads_neither_torch_nor_telemetry(model_folder: Path) -> None:
+    code = (
+        "import sys; from bsa_vision.segmentation.predict import load_segmenter;"
+        f"load_segmenter({str(model_folder)!r}, 1);"
+        "bad = [m for m in sys.modules if m in ('torch', 'albumentations')"
+        " or m.startswith('openvino_telemetry.')];"
+        "sys.exit(repr(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
