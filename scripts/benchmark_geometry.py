@@ -3,7 +3,8 @@
     BSA_VISION_DATA=... .venv/bin/python scripts/benchmark_geometry.py [--noise PX] [--series DIR]
 
 Per photo: placement error of every cell that is truly visible and that the chart placed (mm at the
-cell's depth). Per visit: counted BSA (`personal`) against truth. Then the re-epithelialisation rates.
+cell's depth). Per visit: counted BSA (`personal`) against truth. Then the re-epithelialisation
+rates.
 """
 
 import argparse
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from true_landmarks import on_surface, true_landmarks, truly_visible
 
 from bsa_vision.app.series import read_series
 from bsa_vision.chart.body import solve_body
@@ -28,6 +28,7 @@ from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.pipeline import REPLICATES, chart_facts
+from true_landmarks import on_surface, true_landmarks, truly_visible
 
 
 def main() -> None:
@@ -54,9 +55,7 @@ def main() -> None:
             facts = next(p for p in true_visit["photos"] if p["file"] == entry.name)
             scale = facts["calibration"]["mm_per_px"]
             started = time.perf_counter()
-            placement = register(
-                body.rest, points, size, entry.view, photo.focal_px, scale
-            )
+            placement = register(body.rest, points, size, entry.view, photo.focal_px, scale)
             placed = time.perf_counter() - started
             if isinstance(placement, Refused):
                 print(visit.day, entry.view, placement)
@@ -89,12 +88,17 @@ def main() -> None:
     for weighting in ("personal", "lund-browder"):
         measures = measure_series(visits, chart_facts(body, weighting), MeasureSettings())
         report(measures, truth, weighting)
+    summarise(errors, covered, seconds)
+
+
+def summarise(errors, covered, seconds) -> None:
     every = np.concatenate(errors)
     print(
         f"placement error: median {np.median(every):.1f} mm, 95 % {np.percentile(every, 95):.1f} mm"
         f"; of truly visible cells placed {np.mean(covered):.1%}"
     )
-    print(f"seconds per photo: register {np.mean(seconds, 0)[0]:.2f}, see+gather {np.mean(seconds, 0)[1]:.2f}")
+    placed, gathered = np.mean(seconds, axis=0)
+    print(f"seconds per photo: register {placed:.2f}, see and gather {gathered:.2f}")
 
 
 def report(measures, truth, weighting) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import trimesh
+from scipy.ndimage import distance_transform_edt
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody
@@ -172,21 +173,31 @@ def smooth_regions(band: Band) -> np.ndarray:
 
 
 def large(mask: np.ndarray) -> np.ndarray:
-    """The mask without specks: an eye is drawn, a gap between the lips is not."""
+    """The mask without specks."""
     _, component, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     kept = stats[:, cv2.CC_STAT_AREA] >= 25 * OVERSAMPLING
     kept[0] = False
     return kept[component]
 
 
+def close_gaps(band: Band) -> None:
+    """Give specks that show a cavity the cell beside them: eyes are drawn, gaps of the lips not."""
+    cavity = band.index == NOT_SKIN
+    specks = cavity & ~large(cavity)
+    nearest = distance_transform_edt(
+        band.index >= NOT_SKIN, return_distances=False, return_indices=True
+    )
+    band.index[specks] = band.index[nearest[0], nearest[1]][specks]
+
+
 def outlines(band: Band) -> np.ndarray:
     """Ink 0..1 per pixel: silhouettes and overlaps strong, region borders lighter."""
-    silhouette = changes(band.depth, DEPTH_STEP_M)
+    silhouette = large(changes(band.depth, DEPTH_STEP_M))
     region = smooth_regions(band)
     border = changes(region, 0.5) & ~cv2.dilate(
         silhouette.astype(np.uint8), np.ones((5, 5), np.uint8)
     ).astype(bool)
-    opening = changes(large(band.index == NOT_SKIN), 0.5)
+    opening = changes(band.index == NOT_SKIN, 0.5)
     return np.maximum(
         0.85 * thinned(silhouette | opening, OUTLINE_PX), 0.55 * thinned(border, BORDER_PX)
     )
@@ -229,8 +240,8 @@ def main() -> None:
         (column, row),
         (column - 70, row - 70, column + 70, row + 72),
     )
-    size = BAND_SIZE
-    shade = cv2.resize(band.shade, size, interpolation=cv2.INTER_AREA)
+    close_gaps(band)
+    shade = cv2.resize(band.shade, BAND_SIZE, interpolation=cv2.INTER_AREA)
     np.savez_compressed(
         OUT,
         index=band.index,

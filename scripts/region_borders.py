@@ -21,7 +21,7 @@ MID_AXILLARY = ((0.0, -0.026), (0.50, -0.028), (0.60, -0.004), (0.66, -0.020))  
 ASIS, PUBIC_TUBERCLE = (0.125, 0.175), (0.030, 0.048)
 GLUTEAL_FOLD = ((0.0, -0.002), (0.06, 0.000), (0.20, 0.025))  # |x|, z
 ILIAC_CREST = ((0.0, 0.150), (0.06, 0.175), (0.16, 0.225))
-SMOOTHING_ROUNDS = 3
+SMOOTHING_ROUNDS = 8
 MONS_Z, PERINEUM_Y = 0.062, 0.012
 
 
@@ -175,15 +175,15 @@ def _palmar(
 
 
 def smoothed(tag: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
-    """Tags with the teeth of borders cut: a cell joins the tag that most of its neighbours have."""
+    """Tags with the teeth of borders cut: what prevails when each tag diffuses over a few cells."""
     both = np.concatenate([neighbours, neighbours[:, ::-1]])
-    degree = np.bincount(both[:, 0], minlength=len(tag))
+    degree = np.bincount(both[:, 0], minlength=len(tag))[:, None]
+    share = np.eye(int(tag.max()) + 1)[tag]
     for _ in range(SMOOTHING_ROUNDS):
-        votes = np.zeros((len(tag), int(tag.max()) + 1))
-        np.add.at(votes, (both[:, 0], tag[both[:, 1]]), 1)
-        most = votes.argmax(axis=1)
-        tag = np.where(2 * votes.max(axis=1) > degree, most, tag).astype(tag.dtype)
-    return tag
+        around = np.zeros_like(share)
+        np.add.at(around, both[:, 0], share[both[:, 1]])
+        share = (share + around / degree) / 2
+    return share.argmax(axis=1).astype(tag.dtype)
 
 
 def tag_cells(

@@ -2,7 +2,8 @@
 
     .venv/bin/python scripts/true_landmarks.py SERIES OUT [--noise PX] [--masks]
 
-Writes a series folder OUT: the same photos (linked), landmark files, and with --masks the true masks.
+Writes a series folder OUT: the same photos (linked), landmark files, and with --masks the true
+masks.
 """
 
 import argparse

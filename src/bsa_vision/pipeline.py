@@ -16,8 +16,8 @@ from bsa_vision.calibration.records import CalibratedPhoto, ColourFit, ScaleFit
 from bsa_vision.chart.body import Body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
-from bsa_vision.chart.register import Placement, register
 from bsa_vision.chart.regions import REGION_NAMES, Weighting, cell_weights
+from bsa_vision.chart.register import Placement, register
 from bsa_vision.core.errors import Refused
 from bsa_vision.measures.records import ChartFacts
 from bsa_vision.photo.records import Photo
@@ -87,7 +87,9 @@ class PhotoRequest:
 def assess_photo(
     photo: Photo | Refused, request: PhotoRequest, body: Body, segmenter: Segmenter | None
 ) -> PhotoResult:
-    """Calibrate, segment, place and gather one photo; a refusal at any stage keeps what came before.
+    """Calibrate, segment, place and gather one photo.
+
+    A refusal at any stage keeps what came before.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ def assess_photo(
     clock.lap("calibrate")
     work = _working_picture(photo, calibrated)
     clock.lap("prepare")
-    labels, probabilities, source = _masked(request, photo, work, segmenter)
+    labels, probabilities, source = _masked(request, work, segmenter)
     clock.lap("segment")
     result = PhotoResult(
         photo,
@@ -176,7 +178,6 @@ def _working_picture(photo: Photo, calibrated: CalibratedPhoto) -> NDArray[np.ui
 
 def _masked(
     request: PhotoRequest,
-    photo: Photo,
     work: NDArray[np.uint8],
     segmenter: Segmenter | None,
 ) -> tuple[Labels | None, NDArray[np.uint8] | None, str | None]:

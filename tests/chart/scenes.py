@@ -8,7 +8,8 @@ from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.body import Body, solve_body
 from bsa_vision.chart.landmarks import LANDMARKS
 from bsa_vision.chart.patient import Patient
-from bsa_vision.chart.pose_fit import JOINT_SD, BodyPose, viewing_rotation
+from bsa_vision.chart.pose_fit import viewing_rotation
+from bsa_vision.chart.posing import JOINT_SD, BodyPose
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import FloatArray
 
@@ -20,7 +21,7 @@ WOMAN = Patient(id="T-1", sex="female", age_years=44, height_cm=165, weight_kg=6
 def body_of(patient: Patient = WOMAN) -> Body:
     body = solve_body(patient)
     if isinstance(body, Refused):
-        raise ValueError(body.reason)
+        raise TypeError(body.reason)
     return body
 
 

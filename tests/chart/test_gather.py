@@ -5,6 +5,7 @@ from tests.chart.scenes import FOCAL, SIZE, body_of, scene
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import fuse
 from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
+from bsa_vision.chart.landmarks import LANDMARKS
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.labels import SKIN_STATES, Label
@@ -18,9 +19,7 @@ def body():
 
 
 def seen_from(body, azimuth, seed=1):
-    placement = register(
-        body.rest, scene(body, azimuth, seed).points, SIZE, focal_px=FOCAL
-    )
+    placement = register(body.rest, scene(body, azimuth, seed).points, SIZE, focal_px=FOCAL)
     assert isinstance(placement, Placement)
     return see_cells(placement, CELLS, 3, np.random.default_rng(0))
 
@@ -131,16 +130,12 @@ def test_every_assessed_cell_has_probabilities_that_sum_to_one(front):
     sums = fused.probabilities.sum(axis=1)
     np.testing.assert_allclose(sums[fused.assessed], 1, atol=1e-5)
     assert (sums[~fused.assessed] == 0).all()
-    np.testing.assert_allclose(
-        fused.replicates[:, fused.assessed].sum(axis=2), 1, atol=1e-5
-    )
+    np.testing.assert_allclose(fused.replicates[:, fused.assessed].sum(axis=2), 1, atol=1e-5)
 
 
 def test_a_mirrored_photo_gives_the_mirrored_cells(body, front):
     """The same picture, left and right exchanged, lands on the opposite cells."""
     points = scene(body, 0.0, 1).points
-    from bsa_vision.chart.landmarks import LANDMARKS
-
     mirrored = {
         LANDMARKS[name].mirror or name: (SIZE[0] - 1 - x, y) for name, (x, y) in points.items()
     }

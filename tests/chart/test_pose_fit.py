@@ -2,15 +2,8 @@ import numpy as np
 import pytest
 
 from bsa_vision.chart.anny_model import BodyModel
-from bsa_vision.chart.pose_fit import (
-    JOINT_SD,
-    BodyPose,
-    PosePrior,
-    PoseSolver,
-    SurfacePoints,
-    best_fit,
-    viewing_rotation,
-)
+from bsa_vision.chart.pose_fit import PosePrior, best_fit, viewing_rotation
+from bsa_vision.chart.posing import JOINT_SD, BodyPose, PoseSolver, SurfacePoints
 
 SIZE = (1500, 2000)
 FOCAL = 1800.0

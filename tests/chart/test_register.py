@@ -25,7 +25,7 @@ def test_true_landmarks_place_the_body_within_millimetres(body, azimuth):
     camera_off = placement.camera.project(placement.vertices) - seen.pose.camera(SIZE).project(
         seen.vertices
     )
-    # 1 px is 1.4 mm at 2.6 m; in depth a single view says little, so places are judged in the image.
+    # 1 px is 1.4 mm at 2.6 m; one view says little of depth, so places are judged in the image.
     assert np.median(np.linalg.norm(camera_off, axis=1)) < 4
     assert np.median(off) < 0.05
     assert placement.distrusted == ()
@@ -56,7 +56,8 @@ def test_landmarks_outside_the_photo_do_not_count(body):
 @pytest.mark.parametrize("azimuth", [0.0, 3.1])
 def test_left_and_right_exchanged_is_noticed_and_named(body, azimuth):
     points = {
-        LANDMARKS[name].mirror or name: xy for name, xy in scene(body, azimuth, seed=5).points.items()
+        LANDMARKS[name].mirror or name: xy
+        for name, xy in scene(body, azimuth, seed=5).points.items()
     }
     refused = registered(body, points)
     assert isinstance(refused, Refused)

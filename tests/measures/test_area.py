@@ -32,7 +32,9 @@ def test_seen_and_not_assessed_make_100_and_so_does_the_estimate(tube, observe, 
     evidence = observe(states, assessed, hidden)
     area = measure_area(evidence, fill_unassessed(evidence, tube.chart, FILL_LENGTH_CM), tube.chart)
     # 2000 float64 cells: rounding stays far below 1e-9.
-    assert area.seen.sum() + area.never_seen.sum() + area.hidden.sum() == pytest.approx(100, abs=1e-9)
+    assert area.seen.sum() + area.never_seen.sum() + area.hidden.sum() == pytest.approx(
+        100, abs=1e-9
+    )
     assert area.estimate.sum() == pytest.approx(100, abs=1e-9)
     assert area.estimate.min() >= 0
 
@@ -106,9 +108,7 @@ def test_the_fill_decays_over_the_set_length(build_tube, observe):
     # p^2 / 1.5 u'' = 2 K u; with p^2 = 2 a and K = a / (sqrt(3) L^2) the decay length is
     # L sqrt(2 / sqrt(3)). Equilateral triangles would give L itself.
     far, near = np.abs(height - 120).argmin(), np.abs(height - 60).argmin()
-    measured = (height[far] - height[near]) / np.log(
-        filled.anchoring[near] / filled.anchoring[far]
-    )
+    measured = (height[far] - height[near]) / np.log(filled.anchoring[near] / filled.anchoring[far])
     assert measured == pytest.approx(20.0 * np.sqrt(2 / np.sqrt(3)), rel=0.01)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.segmentation.card import Architecture
-from bsa_vision.segmentation.train import TrainSettings
+from bsa_vision.segmentation.export import export_model
+from bsa_vision.segmentation.train import TrainSettings, train
 
 N_CLASSES = len(LABEL_NAMES)
 #: One clearly different colour per label.
@@ -79,8 +80,6 @@ def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_run(training_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from bsa_vision.segmentation.train import train
-
     out = tmp_path_factory.mktemp("run")
     train(training_folder, out, settings=TINY)
     return out
@@ -90,8 +89,6 @@ def trained_run(training_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 def model_folder(
     trained_run: Path, training_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    from bsa_vision.segmentation.export import export_model
-
     folder = tmp_path_factory.mktemp("models") / "discs-1"
     export_model(trained_run, training_folder, folder, notes=["Trained on drawn discs."])
     return folder

@@ -66,7 +66,7 @@ def test_models_are_found_by_name_and_by_folder(
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path))
     assert find_model("m") == tmp_path / "m"
     assert "m" in list_models()
-    with pytest.raises(InputError, match="no model 'n'; installed: .*m"):
+    with pytest.raises(InputError, match=r"no model 'n'; installed: .*m"):
         find_model("n")
 
 

@@ -31,7 +31,9 @@ def test_masks_are_pooled_by_name(tmp_path: Path) -> None:
 def test_training_folder_names_the_classes(tmp_path: Path) -> None:
     truth = tmp_path / "truth"
     write(truth / "masks", "a.png", [[0, 255]])
-    (truth / "dataset.json").write_text(json.dumps({"classes": {"0": "background", "255": "wound"}}))
+    (truth / "dataset.json").write_text(
+        json.dumps({"classes": {"0": "background", "255": "wound"}})
+    )
     write(tmp_path / "predicted", "a.png", [[0, 255]])
     document = compare_folders(tmp_path / "predicted", truth)
     assert [c["name"] for c in document["classes"]] == ["background", "wound"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.segmentation.conftest import write_folder
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES
@@ -16,7 +17,6 @@ from bsa_vision.segmentation.dataset import (
     read_training_folder,
     split_by_patient,
 )
-from tests.segmentation.conftest import write_folder
 
 
 def crops(folder: Path, **changes: int) -> Crops:
@@ -50,9 +50,7 @@ def test_digest_changes_with_one_pixel_and_not_with_the_place(tmp_path: Path) ->
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(0, 99))
-def test_drawn_split_keeps_patients_whole_and_meets_its_shares(
-    sizes: list[int], seed: int
-) -> None:
+def test_drawn_split_keeps_patients_whole_and_meets_its_shares(sizes: list[int], seed: int) -> None:
     patients = {f"{p}_{i}": f"P{p}" for p, size in enumerate(sizes) for i in range(size)}
     split = split_by_patient(patients, seed)
     assert sorted(n for names in split.values() for n in names) == sorted(patients)
@@ -100,7 +98,7 @@ def test_missing_and_odd_masks_are_refused(tmp_path: Path) -> None:
     (root / "masks" / "p00_0.png").unlink()
     with pytest.raises(InputError, match="no mask for 'p00_0'"):
         read_training_folder(root)
-    with pytest.raises(InputError, match="dataset.json is missing"):
+    with pytest.raises(InputError, match=r"dataset\.json is missing"):
         read_training_folder(tmp_path)
 
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from tests.segmentation.conftest import draw_photo
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.segmentation.predict import Engine, ModelSegmenter, load_segmenter
-from tests.segmentation.conftest import draw_photo
 
 
 @pytest.fixture(scope="class")

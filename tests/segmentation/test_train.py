@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.segmentation.conftest import TINY, write_folder
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.segmentation.card import WEIGHTS_FILE, read_card
@@ -13,7 +14,6 @@ from bsa_vision.segmentation.evaluate import fit_temperature
 from bsa_vision.segmentation.export import export_model
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights
 from bsa_vision.segmentation.train import train
-from tests.segmentation.conftest import TINY, write_folder
 
 SHORT = replace(TINY, steps=6, val_minutes=1e-6)
 

@@ -123,9 +123,7 @@ def _given_mask(job: PhotoJob, photo: Photo) -> NDArray[np.uint8] | Refused | No
         return None
     remedy = "Draw the mask again for this photo, or remove it from series.json."
     if path is None or not path.is_file():
-        return Refused(
-            "mask_missing", f"{job.entry.name}: needed a drawn mask, got none.", remedy
-        )
+        return Refused("mask_missing", f"{job.entry.name}: needed a drawn mask, got none.", remedy)
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     wanted = (photo.full_size[1], photo.full_size[0])
     if mask is None or mask.dtype != np.uint8 or mask.shape != wanted:

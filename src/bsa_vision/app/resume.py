@@ -1,21 +1,47 @@
 """Whether a series is already scored: the same photos, model and settings, or not."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bsa_vision import __version__
 from bsa_vision.app.series import Series
 from bsa_vision.chart.cells import CHART_VERSION
+from bsa_vision.chart.regions import Weighting
 from bsa_vision.core.provenance import document_digest, sha256_hex
 from bsa_vision.measures.settings import MeasureSettings
+from bsa_vision.pipeline import REPLICATES, WORK_SIDE
 from bsa_vision.report.write import RESULTS_NAME
 
-if TYPE_CHECKING:
-    from bsa_vision.app.score import Settings
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run was asked for; part of every result.
+
+    Attributes
+    ----------
+    weighting : of the cells.
+    masks : ``"auto"``, ``"given"`` or ``"model"``.
+    model, model_name, model_digest : the network, or None where all masks are given.
+    """
+
+    weighting: Weighting
+    masks: str
+    model: str | None
+    model_name: str | None
+    model_digest: str | None
+
+    def document(self) -> dict[str, Any]:
+        """The settings that decide the numbers, JSON-able."""
+        return {
+            "masks": self.masks,
+            "working_side_px": WORK_SIDE,
+            "placement_replicates": REPLICATES,
+        }
 
 
-def input_digest(series: Series, settings: "Settings") -> str:
+def input_digest(series: Series, settings: RunSettings) -> str:
     """Digest of everything that decides a series' results; not of the order of listing."""
     patient = series.patient
     return document_digest(

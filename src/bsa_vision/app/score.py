@@ -1,4 +1,4 @@
-"""Scoring series folders: photos to evidence in worker processes, evidence to results and report."""
+"""Scoring series folders: photos to evidence in workers, evidence to results and report."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,7 +14,7 @@ from bsa_vision import __version__
 from bsa_vision.app.facts import photo_facts
 from bsa_vision.app.photo_job import PhotoDone, PhotoJob, run_photo
 from bsa_vision.app.progress import Progress, ProgressEvent, silent
-from bsa_vision.app.resume import input_digest, written_document
+from bsa_vision.app.resume import RunSettings, input_digest, written_document
 from bsa_vision.app.series import Series, read_series
 from bsa_vision.chart.body import Body, solve_body
 from bsa_vision.chart.cells import CHART_VERSION, load_cells
@@ -26,10 +26,11 @@ from bsa_vision.core.labels import SKIN_STATES, Label
 from bsa_vision.measures.records import VisitEvidence
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
-from bsa_vision.pipeline import REPLICATES, WORK_SIDE, chart_facts
+from bsa_vision.pipeline import REPLICATES, chart_facts
 from bsa_vision.report.results import Provenance, SeriesFacts, results_document
 from bsa_vision.report.write import day_name, write_report
-from bsa_vision.segmentation.predict import DEFAULT_MODEL, load_segmenter
+from bsa_vision.segmentation.card import DEFAULT_MODEL
+from bsa_vision.segmentation.predict import load_segmenter
 
 Status = Literal["done", "partial", "skipped", "refused", "failed"]
 
@@ -52,32 +53,6 @@ class SeriesOutcome:
     status: Status
     reason: str | None
     document: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run was asked for; part of every result.
-
-    Attributes
-    ----------
-    weighting : of the cells.
-    masks : ``"auto"``, ``"given"`` or ``"model"``.
-    model, model_name, model_digest : the network, or None where all masks are given.
-    """
-
-    weighting: Weighting
-    masks: str
-    model: str | None
-    model_name: str | None
-    model_digest: str | None
-
-    def document(self) -> dict[str, Any]:
-        """The settings that decide the numbers, JSON-able."""
-        return {
-            "masks": self.masks,
-            "working_side_px": WORK_SIDE,
-            "placement_replicates": REPLICATES,
-        }
 
 
 @dataclass(frozen=True)
@@ -115,10 +90,8 @@ def score_many(
     """
     names = [path.resolve().name for path in series]
     if len(set(names)) < len(names):
-        raise InputError(
-            f"needed series folders of different names, got {', '.join(names)}.",
-            "Score them in separate calls, or rename one.",
-        )
+        reason = f"needed series folders of different names, got {', '.join(names)}."
+        raise InputError(reason, "Score them in separate calls, or rename one.")
     settings = _settings(weighting, masks, model)
     plans = [
         _plan(path, out / name, settings, overwrite)
@@ -139,16 +112,16 @@ def score_many(
     return outcomes
 
 
-def _settings(weighting: Weighting, masks: str, model: str | None) -> Settings:
+def _settings(weighting: Weighting, masks: str, model: str | None) -> RunSettings:
     if masks == "given":
-        return Settings(weighting, masks, None, None, None)
+        return RunSettings(weighting, masks, None, None, None)
     chosen = model or DEFAULT_MODEL
     segmenter = load_segmenter(chosen, threads=1)
-    return Settings(weighting, masks, chosen, segmenter.name, segmenter.digest)
+    return RunSettings(weighting, masks, chosen, segmenter.name, segmenter.digest)
 
 
 def _plan(
-    path: Path, out: Path, settings: Settings, overwrite: bool
+    path: Path, out: Path, settings: RunSettings, overwrite: bool
 ) -> _Planned | SeriesOutcome:
     """Check a series and lay out its jobs, or say why there are none."""
     try:
@@ -188,14 +161,12 @@ def _run(jobs: Sequence[PhotoJob], workers: int) -> Iterator[PhotoDone]:
 
 
 def _concluded(
-    path: Path, plan: _Planned, photos: Sequence[PhotoDone], settings: Settings
+    path: Path, plan: _Planned, photos: Sequence[PhotoDone], settings: RunSettings
 ) -> SeriesOutcome:
     """Fuse, measure and write one series."""
     used = [photo for photo in photos if photo.result.evidence is not None]
     visits = [_visit_evidence(visit.day, photos) for visit in plan.series.visits]
-    measures = measure_series(
-        visits, chart_facts(plan.body, settings.weighting), MeasureSettings()
-    )
+    measures = measure_series(visits, chart_facts(plan.body, settings.weighting), MeasureSettings())
     document = results_document(
         SeriesFacts(plan.series.study, plan.series.patient, settings.weighting),
         measures,
@@ -220,9 +191,7 @@ def _concluded(
     return SeriesOutcome(path, plan.out, *_verdict(photos, used), document)
 
 
-def _verdict(
-    photos: Sequence[PhotoDone], used: Sequence[PhotoDone]
-) -> tuple[Status, str | None]:
+def _verdict(photos: Sequence[PhotoDone], used: Sequence[PhotoDone]) -> tuple[Status, str | None]:
     if not used:
         return "refused", f"none of the {len(photos)} photos could be used; see the report."
     if len(used) < len(photos):
@@ -248,9 +217,7 @@ def _visit_evidence(day: int, photos: Sequence[PhotoDone]) -> VisitEvidence:
 def _chart_labels(evidence: EvidenceMap) -> NDArray[np.uint8]:
     """Label code per cell for the drawing."""
     states = np.array([int(state) for state in SKIN_STATES], np.uint8)
-    labels = states[evidence.probabilities.argmax(axis=1)]
+    labels: NDArray[np.uint8] = states[evidence.probabilities.argmax(axis=1)]
     labels[~evidence.assessed] = NOT_ASSESSED
     labels[evidence.hidden] = int(Label.NOT_ASSESSABLE)
     return labels
-
-

@@ -78,10 +78,11 @@ def fit_colour(card: CardSample, paper: PaperLight | None) -> ColourFit | Refuse
     The fit, never worse than no correction, or `Refused` (``"card_spoilt"``).
     """
     used = ~(card.clipped | card.spoilt)
-    if used.sum() < MIN_PATCHES:
+    patches_used = int(used.sum())
+    if patches_used < MIN_PATCHES:
         return Refused(
             "card_spoilt",
-            f"Needed {MIN_PATCHES} patches clean and within the camera's range, got {int(used.sum())}.",
+            f"Needed {MIN_PATCHES} clean patches in the camera's range, got {patches_used}.",
             "Wipe the card, keep glare off it, and photograph again with another exposure.",
         )
     raw_errors = _errors(card.linear)
@@ -106,7 +107,7 @@ def fit_colour(card: CardSample, paper: PaperLight | None) -> ColourFit | Refuse
         de00_loo_mean=candidates[method],
         de00_loo_max=float(errors[method].max()),
         candidates=candidates,
-        patches_used=int(used.sum()),
+        patches_used=patches_used,
         lut=_lut(method, fits, linear, used),
         flags=tuple(flags),
     )

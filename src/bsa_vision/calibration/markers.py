@@ -14,6 +14,8 @@ SEARCH_SIDE = 1024
 #: Photos up to this long side are also searched enlarged, for markers of few pixels.
 ENLARGE_SIDE = 1280
 WANTED_MARKERS = 4
+#: Nothing smaller can hold two markers, of 6 x 6 modules each.
+LEAST_SIDE = 12
 DISPLAY_GAMMA = 2.2
 SIDE_SAMPLES = 24
 #: The edge is sought this far from where the detector put it, in marker sides (the first inner
@@ -45,7 +47,7 @@ def find_markers(grey: NDArray[np.uint8], ids: frozenset[int]) -> list[Marker]:
     while fewer than four markers were found.
     """
     longest = max(grey.shape)
-    block = round(longest / SEARCH_SIDE)
+    block = max(1, round(longest / SEARCH_SIDE))
     factors = [1 / block] * (block > 1) + [1.0] + [2.0] * (longest <= ENLARGE_SIDE)
     found: list[Marker] = []
     for factor in factors:
@@ -59,7 +61,9 @@ def find_markers(grey: NDArray[np.uint8], ids: frozenset[int]) -> list[Marker]:
 
 def _detect(grey: NDArray[np.uint8], ids: frozenset[int], factor: float) -> list[Marker]:
     """Markers in a copy of the photo resized by a factor, in pixels of the photo."""
-    height, width = (max(1, int(side * factor)) for side in grey.shape)
+    height, width = (int(side * factor) for side in grey.shape)
+    if min(height, width) < LEAST_SIDE:
+        return []
     # Whole blocks only: their averages are exact, and many times faster.
     whole = grey[: int(height / factor), : int(width / factor)]
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC

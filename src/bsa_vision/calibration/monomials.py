@@ -5,7 +5,7 @@ One fit serves them all: corrected linear light = coefficients x monomials of (t
     ln t = alpha ln x + beta (ln x)^2        (tone curve of the camera; alpha 1, beta 0 without)
     corrected = sum_j c_j  t_r^(e_j1) t_g^(e_j2) t_b^(e_j3)
 
-with the exponents (e_j) of the model: the unit vectors give a 3x3 matrix, the zero vector an offset,
+with the exponents (e_j) of the model: unit vectors give a 3x3 matrix, the zero vector an offset,
 halves the root-polynomial of Finlayson, Mackiewicz & Hurlbert (IEEE TIP 24(5), 2015), squares the
 Vandermonde polynomial. The error minimised is in CIELAB with chroma damped as in CIE94, because
 errors of light weigh bright patches far above dark ones. All leave-one-out fits run at once, as a
@@ -17,7 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bsa_vision.calibration.srgb import lab_jacobian, linear_to_lab
+from bsa_vision.calibration.srgb import (
+    LINEAR_TO_XYZ_D50,
+    lab_jacobian,
+    lab_to_linear,
+    linear_to_lab,
+)
 from bsa_vision.core.frames import FloatArray
 
 #: Half a code of sRGB: light that is recorded as 0 is treated as this.
@@ -33,6 +38,8 @@ WEAK_PRIOR = 0.1
 TERM_PRIOR = 3.0
 MAX_STEPS = 30
 LOO_STEPS = 4
+FIRST_DAMPING = 1e-3
+CONVERGED = 1e-6
 CHROMA_WEIGHT = 0.03
 
 
@@ -122,74 +129,79 @@ def fit_monomials(
     (P,) parameters of the full fit and (n, P) of the fits without patch i.
     """
     n = len(linear)
-    gain = float(np.median(linear_brightness_ratio(linear, lab)))
-    problem = _Problem(model, linear, lab, gain)
-    full = problem.solve(model.start(gain)[None], used[None].astype(float), MAX_STEPS)
+    problem = _Problem(model, linear, lab, used)
+    full = problem.solve(problem.centre[None], used[None].astype(float), MAX_STEPS)
     masks = np.repeat(used[None].astype(float), n, axis=0)
     masks[np.arange(n), np.arange(n)] = 0.0
     left_out = problem.solve(np.repeat(full, n, axis=0), masks, LOO_STEPS)
     return full[0], left_out
 
 
-def linear_brightness_ratio(linear: FloatArray, lab: FloatArray) -> FloatArray:
-    """Reference luminance over photographed luminance, per patch."""
-    reference = ((lab[:, 0] + 16) / 116) ** 3
-    seen = linear @ np.array([0.2225, 0.7169, 0.0606])
-    return np.asarray(reference / np.maximum(seen, DARKEST))
+def _gain(linear: FloatArray, lab: FloatArray) -> float:
+    """How much brighter the reference is: the median ratio of luminances."""
+    wanted = lab_to_linear(lab) @ LINEAR_TO_XYZ_D50[1]
+    seen = linear @ LINEAR_TO_XYZ_D50[1]
+    return float(np.median(wanted / np.maximum(seen, DARKEST)))
 
 
 class _Problem:
     """The least-squares problem of one model on one card, solved for a batch of patch subsets."""
 
     def __init__(
-        self, model: MonomialModel, linear: FloatArray, lab: FloatArray, gain: float
+        self,
+        model: MonomialModel,
+        linear: FloatArray,
+        lab: FloatArray,
+        used: NDArray[np.bool_],
     ) -> None:
         self.model = model
         self.log_x = np.log(np.maximum(linear, DARKEST))
         self.lab = lab
         damping = 1 / (1 + CHROMA_WEIGHT * np.hypot(lab[:, 1], lab[:, 2]))
         self.weights = np.stack([np.ones(len(lab)), damping, damping], axis=1)
-        self.centre = model.start(gain)
+        self.centre = model.start(_gain(linear[used], lab[used]))
         self.priors = model.priors()
 
     def cost(self, parameters: FloatArray, masks: FloatArray) -> FloatArray:
+        """Squared errors of the patches and pulls of the priors, (B,)."""
         light = self.model.evaluate(parameters, self.log_x)
         residual = (linear_to_lab(light) - self.lab) * self.weights * masks[..., None]
         pull = (parameters - self.centre) * self.priors
         return np.asarray((residual**2).sum(axis=(1, 2)) + (pull**2).sum(axis=1))
 
     def solve(self, start: FloatArray, masks: FloatArray, steps: int) -> FloatArray:
+        """Levenberg-Marquardt from (B, P) with patches weighed by (B, n) masks."""
         parameters = start.copy()
-        batch, size = parameters.shape
-        damping = np.full(batch, 1e-3)
+        damping = np.full(len(parameters), FIRST_DAMPING)
         cost = self.cost(parameters, masks)
         for _ in range(steps):
-            light, jacobian = self.model.jacobian(parameters, self.log_x)
-            rows = lab_jacobian(light) @ jacobian
-            weights = self.weights * masks[..., None]
-            rows = (rows * weights[..., None]).reshape(batch, -1, size)
-            residual = ((linear_to_lab(light) - self.lab) * weights).reshape(batch, -1, 1)
-            normal = rows.transpose(0, 2, 1) @ rows
-            index = np.arange(size)
-            normal[:, index, index] += self.priors**2
-            slope = (rows.transpose(0, 2, 1) @ residual)[..., 0] + self.priors**2 * (
-                parameters - self.centre
-            )
-            diagonal = normal[:, index, index].copy()
-            normal[:, index, index] += damping[:, None] * diagonal
-            step = np.linalg.solve(normal, slope[..., None])[..., 0]
-            trial = parameters - step
-            # ln t rises fastest or slowest at the foot and at full light (ln x = 0).
+            trial = parameters - self._step(parameters, masks, damping)
+            # ln t rises least at the foot or at full light (ln x = 0): keep both rising.
             trial[:, -2] = np.maximum(trial[:, -2], LEAST_TONE_SLOPE)
             trial[:, -1] = np.minimum(
                 trial[:, -1], (trial[:, -2] - LEAST_TONE_SLOPE) / (-2 * LOG_FOOT)
             )
             trial_cost = self.cost(trial, masks)
             better = trial_cost < cost
-            gained = np.where(better, (cost - trial_cost) / np.maximum(cost, 1e-12), 0)
+            gain = np.where(better, (cost - trial_cost) / np.maximum(cost, 1e-12), 0.0)
             parameters[better] = trial[better]
             cost = np.where(better, trial_cost, cost)
             damping = np.where(better, damping * 0.2, damping * 8)
-            if better.any() and gained.max() < 1e-6:
+            if better.all() and gain.max() < CONVERGED:
                 break
         return parameters
+
+    def _step(self, parameters: FloatArray, masks: FloatArray, damping: FloatArray) -> FloatArray:
+        """The damped Gauss-Newton step, (B, P)."""
+        batch, size = parameters.shape
+        light, jacobian = self.model.jacobian(parameters, self.log_x)
+        weights = self.weights * masks[..., None]
+        rows = (lab_jacobian(light) @ jacobian * weights[..., None]).reshape(batch, -1, size)
+        residual = ((linear_to_lab(light) - self.lab) * weights).reshape(batch, -1, 1)
+        transposed = rows.transpose(0, 2, 1)
+        normal = transposed @ rows
+        slope = (transposed @ residual)[..., 0] + self.priors**2 * (parameters - self.centre)
+        index = np.arange(size)
+        normal[:, index, index] += self.priors**2
+        normal[:, index, index] *= 1 + damping[:, None]
+        return np.asarray(np.linalg.solve(normal, slope[..., None])[..., 0])

@@ -52,7 +52,7 @@ def settle_grid(
             if costs.min() >= cost:
                 break
             best, cost = options[costs.argmin()], float(costs.min())
-    return _grids(nominal, best[None])[0]
+    return np.asarray(_grids(nominal, best[None])[0])
 
 
 def _unevenness(rectified: NDArray[np.uint8], side: int) -> FloatArray:

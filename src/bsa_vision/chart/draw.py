@@ -46,7 +46,7 @@ _LEGEND: tuple[tuple[int, str], ...] = (
     (Label.DETACHED, "Detached"),
     (Label.REEPITHELIALISED, "Re-epithelialised"),
     (Label.NOT_ASSESSABLE, "Hidden (dressing, glare)"),
-    (NOT_ASSESSED, "Not photographed"),
+    (NOT_ASSESSED, "Not assessed"),
 )
 _CODES = frozenset(code for code, _ in _LEGEND)
 #: Column and row of the text under or beside each figure.

@@ -41,9 +41,9 @@ class EvidenceMap:
 def fuse(photos: Sequence[PhotoEvidence], n_cells: int, replicates: int) -> EvidenceMap:
     """Weighted mean of the photos' class shares, cell by cell.
 
-    The mean does not change when a photo is given twice, and the weight is the best photo's, not the
-    sum. Photos are taken in the order given; callers sort them by digest so that the order in which
-    they were listed cannot change a byte.
+    The mean does not change when a photo is given twice, and the weight is the best photo's, not
+    the sum. Photos are taken in the order given; callers sort them by digest so that the order in
+    which they were listed cannot change a byte.
     """
     n_states = len(SKIN_STATES)
     total = np.zeros((n_cells, n_states))

@@ -9,7 +9,7 @@ from trimesh import Trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.cells import Cells
-from bsa_vision.chart.pose_fit import SurfacePoints
+from bsa_vision.chart.posing import SurfacePoints
 from bsa_vision.chart.register import Placement
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import FloatArray
@@ -124,7 +124,7 @@ def _facing(
 
 
 def _unoccluded(placement: Placement, centres: FloatArray) -> NDArray[np.bool_]:
-    """One ray per cell from the camera: is the first thing it meets this cell?"""
+    """Whether the first thing that a ray from the camera meets is the cell, (N,)."""
     mesh = Trimesh(placement.vertices, placement.solver.model.faces, process=False, validate=False)
     origin = placement.camera.centre()
     rays = centres - origin
@@ -135,7 +135,8 @@ def _unoccluded(placement: Placement, centres: FloatArray) -> NDArray[np.bool_]:
     )
     nearest = np.full(len(centres), np.inf)
     nearest[index] = np.linalg.norm(hits - origin, axis=1)
-    return nearest > distance - _OCCLUSION_SLACK_M
+    visible: NDArray[np.bool_] = nearest > distance - _OCCLUSION_SLACK_M
+    return visible
 
 
 def _uncertainty(
@@ -159,7 +160,10 @@ def _uncertainty(
     anchors = np.arange(0, len(chosen), max(1, len(chosen) // _ANCHORS))
     near = cKDTree(places[anchors]).query(places)[1]
     surface = SurfacePoints.from_faces(
-        solver.model, solver.rest, cells.face[chosen[anchors]], cells.centre[chosen[anchors]]
+        solver.model,
+        solver.rest,
+        cells.face[chosen[anchors]],
+        cells.centre[chosen[anchors]].astype(np.float64),
     )
     _, _, jacobian = solver.project(surface, fit.pose)
     spread = np.einsum("ncp,pq,ncq->n", jacobian, fit.covariance, jacobian)
@@ -202,9 +206,11 @@ def gather(
     shares = _sample(table, samples, scale)
     skin = [int(state) for state in SKIN_STATES]
     moved = samples[None] + seen.shifts[:, sure, None]
-    replicates = np.stack([_sample(table, at, scale)[:, skin] for at in moved]) if len(
-        moved
-    ) else np.zeros((0, len(samples), len(skin)), np.float32)
+    replicates = (
+        np.stack([_sample(table, at, scale)[:, skin] for at in moved])
+        if len(moved)
+        else np.zeros((0, len(samples), len(skin)), np.float32)
+    )
     detail = np.minimum(1.0, 1.0 / seen.mm_per_px[sure])
     trust = seen.cosine[sure] ** 3 * np.sqrt(detail) / (1 + (seen.sd_mm[sure] / 12) ** 2)
     return PhotoEvidence(

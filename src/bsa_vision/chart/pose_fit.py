@@ -1,200 +1,25 @@
 """Pose and camera of a body from points seen in a photo: robust least squares.
 
-The posed place of a surface point is linear in the bone transforms (linear blend skinning), so its
-derivative by a joint's rotation is the geometric one: the point's share of all bones below the joint
-turns about the joint. Levenberg-Marquardt on these exact derivatives needs 10-30 steps of about a
-millisecond.
+Levenberg-Marquardt on exact derivatives (`posing`) needs 10-30 steps of about a millisecond.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bsa_vision.chart.anny_model import BodyModel, RestBody, rotation_matrices
-from bsa_vision.core.frames import Camera, FloatArray
+from bsa_vision.chart.anny_model import rotation_matrices
+from bsa_vision.chart.posing import (
+    CAMERA_PARAMETERS,
+    JOINT_SD,
+    BodyPose,
+    PoseSolver,
+    SurfacePoints,
+)
+from bsa_vision.core.frames import FloatArray
 
-#: Joints the fit may turn, with the standard deviation of their rotation at a bedside (radians; x is
-#: the body's left, y its back, z up). The values describe people lying or standing for a photo.
-_SPINE = (0.12, 0.08, 0.10)
-_LIMBS = {
-    "clavicle": (0.10, 0.15, 0.12),
-    "shoulder01": (0.10, 0.12, 0.10),
-    "upperarm01": (0.55, 0.60, 0.50),
-    "lowerarm01": (0.50, 0.45, 0.50),
-    "wrist": (0.30, 0.30, 0.30),
-    "upperleg01": (0.35, 0.25, 0.25),
-    "lowerleg01": (0.35, 0.10, 0.15),
-    "foot": (0.35, 0.20, 0.25),
-}
-JOINT_SD: dict[str, tuple[float, float, float]] = {
-    "spine05": _SPINE,
-    "spine04": _SPINE,
-    "spine03": _SPINE,
-    "spine02": _SPINE,
-    "spine01": _SPINE,
-    "neck01": (0.15, 0.12, 0.15),
-    "neck02": (0.15, 0.12, 0.15),
-    "neck03": (0.15, 0.12, 0.15),
-    "head": (0.25, 0.20, 0.30),
-    **{f"{joint}.{side}": sd for joint, sd in _LIMBS.items() for side in "LR"},
-}
-_CAMERA = 7  # rotation (3), translation (3), log focal length (1)
 _MAX_STEPS = 60
-
-
-def _cross_matrices(v: FloatArray) -> FloatArray:
-    """(..., 3) -> (..., 3, 3) with m @ x = v x x."""
-    m = np.zeros((*v.shape[:-1], 3, 3))
-    m[..., 0, 1], m[..., 0, 2] = -v[..., 2], v[..., 1]
-    m[..., 1, 0], m[..., 1, 2] = v[..., 2], -v[..., 0]
-    m[..., 2, 0], m[..., 2, 1] = -v[..., 1], v[..., 0]
-    return m
-
-
-def _left_jacobians(rotvecs: FloatArray) -> FloatArray:
-    """d(rotation) / d(rotation vector) from the left, (N, 3, 3)."""
-    angle = np.linalg.norm(rotvecs, axis=1)[:, None, None]
-    safe = np.maximum(angle, 1e-6)
-    cross = _cross_matrices(rotvecs)
-    first = np.where(angle < 1e-4, 0.5, (1 - np.cos(safe)) / safe**2)
-    second = np.where(angle < 1e-4, 1 / 6, (safe - np.sin(safe)) / safe**3)
-    jacobians: FloatArray = np.eye(3) + first * cross + second * (cross @ cross)
-    return jacobians
-
-
-@dataclass(frozen=True)
-class SurfacePoints:
-    """Points fixed to the skin, prepared for skinning.
-
-    Attributes
-    ----------
-    rest : (N, 3) metres.
-    shares : (N, B) weight of each bone.
-    moments : (N, B, 3) weighted rest positions by bone.
-    """
-
-    rest: FloatArray
-    shares: FloatArray
-    moments: FloatArray
-
-    @classmethod
-    def from_faces(
-        cls,
-        model: BodyModel,
-        rest: RestBody,
-        faces: NDArray[np.integer],
-        barycentric: FloatArray,
-    ) -> "SurfacePoints":
-        """Points at `barycentric` (N, 3) in `faces` (N,)."""
-        corners = model.faces[faces]
-        n, n_bones = len(corners), len(model.bone_labels)
-        weights = barycentric[:, :, None] * model.skin_weights[corners]
-        index = np.arange(n)[:, None, None] * n_bones + model.skin_bones[corners]
-        flat = index.ravel()
-        shares = np.bincount(flat, weights.ravel(), n * n_bones).reshape(n, n_bones)
-        vertices = rest.vertices[corners]
-        moments = np.stack(
-            [
-                np.bincount(flat, (weights * vertices[:, :, None, axis]).ravel(), n * n_bones)
-                for axis in range(3)
-            ],
-            axis=1,
-        ).reshape(n, n_bones, 3)
-        points = np.einsum("nk,nkc->nc", barycentric, vertices)
-        return cls(points, shares, moments)
-
-
-@dataclass(frozen=True)
-class BodyPose:
-    """Camera and joint rotations.
-
-    Attributes
-    ----------
-    rotation, translation : body -> camera, (3, 3) and (3,) metres.
-    focal : pixels.
-    joints : (J, 3) rotation vectors of `JOINT_SD`'s joints.
-    """
-
-    rotation: FloatArray
-    translation: FloatArray
-    focal: float
-    joints: FloatArray
-
-    def camera(self, size: tuple[int, int]) -> Camera:
-        """Pinhole with its axis through the middle of a photo of `size` (width, height)."""
-        k = np.array(
-            [
-                [self.focal, 0, (size[0] - 1) / 2],
-                [0, self.focal, (size[1] - 1) / 2],
-                [0, 0, 1.0],
-            ]
-        )
-        return Camera(k=k, r=self.rotation, t=self.translation, size=size)
-
-    def rotations(self) -> dict[str, FloatArray]:
-        """Joint rotations by bone label, as `BodyModel.bone_transforms` takes them."""
-        return dict(zip(JOINT_SD, self.joints, strict=True))
-
-    def moved(self, step: FloatArray) -> "BodyPose":
-        """The pose after a step (7 + 3J,): camera rotation from the left, the rest added."""
-        return BodyPose(
-            rotation=rotation_matrices(step[None, :3])[0] @ self.rotation,
-            translation=self.translation + step[3:6],
-            focal=self.focal * float(np.exp(np.clip(step[6], -0.5, 0.5))),
-            joints=self.joints + step[_CAMERA:].reshape(-1, 3),
-        )
-
-
-class PoseSolver:
-    """Projection of surface points with derivatives, for one body."""
-
-    def __init__(self, model: BodyModel, rest: RestBody, size: tuple[int, int]) -> None:
-        self.model = model
-        self.rest = rest
-        self.centre = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2])
-        self.joints = np.array([model.bone_index(label) for label in JOINT_SD])
-        self.parents = np.array([model.bone_parents[j] for j in self.joints])
-        below = np.zeros((len(self.joints), len(model.bone_labels)))
-        for bone in range(len(model.bone_labels)):
-            ancestor = bone
-            while ancestor >= 0:
-                below[self.joints == ancestor, bone] = 1
-                ancestor = model.bone_parents[ancestor]
-        self.below = below
-
-    def project(
-        self, points: SurfacePoints, pose: BodyPose
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Pixels (N, 2), depths (N,) in metres and derivatives (N, 2, 7 + 3J) of the pixels."""
-        turned, moved = self.model.bone_transforms(self.rest, pose.rotations())
-        parts = np.einsum("bij,nbj->nbi", turned, points.moments)
-        parts += points.shares[:, :, None] * moved
-        heads = np.einsum("jab,jb->ja", turned[self.joints], self.rest.bone_heads[self.joints])
-        heads += moved[self.joints]
-        lever = np.einsum("jb,nbc->njc", self.below, parts)
-        lever -= (points.shares @ self.below.T)[:, :, None] * heads
-        frames = turned[self.parents] @ _left_jacobians(pose.joints)
-        by_joint = -_cross_matrices(lever) @ frames  # (N, J, 3, 3)
-
-        body = parts.sum(axis=1)
-        turned_body = body @ pose.rotation.T
-        seen = turned_body + pose.translation
-        depth = np.maximum(seen[:, 2], 0.05)
-        flat = seen[:, :2] / depth[:, None]
-        pixels = pose.focal * flat + self.centre
-
-        n = len(seen)
-        motion = np.zeros((n, 3, _CAMERA + 3 * len(self.joints)))
-        motion[:, :, :3] = -_cross_matrices(turned_body)
-        motion[:, :, 3:6] = np.eye(3)
-        motion[:, :, _CAMERA:] = np.einsum("ab,njbc->najc", pose.rotation, by_joint).reshape(
-            n, 3, -1
-        )
-        jacobian = motion[:, :2] - flat[:, :, None] * motion[:, 2:3]
-        jacobian *= (pose.focal / depth)[:, None, None]
-        jacobian[:, :, 6] = pixels - self.centre
-        return pixels, depth, jacobian
+_NEAREST_M = 0.1  # no camera is nearer to the body's origin than this
+_GIVE_UP_DAMPING = 1e6
 
 
 @dataclass(frozen=True)
@@ -241,63 +66,82 @@ def _robust(squared: FloatArray) -> tuple[FloatArray, float]:
     return np.minimum(weights, 1.0), cost
 
 
-def fit_pose(
-    solver: PoseSolver,
-    points: SurfacePoints,
-    seen: FloatArray,
-    sigma: FloatArray,
-    start: BodyPose,
-    prior: PosePrior,
-    free_joints: bool = True,
-    max_steps: int = _MAX_STEPS,
-) -> PoseFit:
-    """Fit camera and joints to points seen at pixels `seen` (N, 2) with standard errors `sigma` (N,).
+@dataclass(frozen=True)
+class _Assessment:
+    """A pose tried: its cost and the normal equations of the next step."""
 
-    Source: Levenberg-Marquardt with iteratively reweighted residuals; Gaussian priors as rows.
-    """
-    sds = np.array(list(JOINT_SD.values())).ravel()
-    precision = np.concatenate([np.zeros(_CAMERA), 1 / sds**2])
-    precision[6] = 1 / prior.log_focal[1] ** 2
-    free = np.ones(len(precision), bool)
-    free[_CAMERA:] = free_joints
+    pose: BodyPose
+    cost: float
+    residuals: FloatArray
+    weights: FloatArray
+    hessian: FloatArray
+    gradient: FloatArray
 
-    def assess(pose: BodyPose) -> tuple[float, FloatArray, FloatArray, FloatArray, FloatArray]:
-        pixels, depth, jacobian = solver.project(points, pose)
-        residuals = seen - pixels
-        weights, cost = _robust((residuals**2).sum(axis=1) / sigma**2)
-        offset = np.concatenate([np.zeros(_CAMERA), pose.joints.ravel()])
-        offset[6] = np.log(pose.focal) - prior.log_focal[0]
+
+@dataclass(frozen=True)
+class _Problem:
+    """Points seen at pixels `seen` (N, 2) with standard errors `sigma` (N,), and the prior."""
+
+    solver: PoseSolver
+    points: SurfacePoints
+    seen: FloatArray
+    sigma: FloatArray
+    prior: PosePrior
+
+    def precision(self) -> FloatArray:
+        """(P,) inverse prior variances of the step parameters."""
+        sds = np.array(list(JOINT_SD.values())).ravel()
+        precision = np.concatenate([np.zeros(CAMERA_PARAMETERS), 1 / sds**2])
+        precision[6] = 1 / self.prior.log_focal[1] ** 2
+        return precision
+
+    def assess(self, pose: BodyPose) -> _Assessment:
+        """Cost and normal equations at a pose; Gaussian priors enter as rows."""
+        pixels, depth, jacobian = self.solver.project(self.points, pose)
+        residuals = self.seen - pixels
+        weights, cost = _robust((residuals**2).sum(axis=1) / self.sigma**2)
+        precision = self.precision()
+        offset = np.concatenate([np.zeros(CAMERA_PARAMETERS), pose.joints.ravel()])
+        offset[6] = np.log(pose.focal) - self.prior.log_focal[0]
         cost += 0.5 * float((precision * offset**2).sum())
-        scaled = jacobian * (np.sqrt(weights) / sigma)[:, None, None]
-        flat = scaled.reshape(-1, jacobian.shape[2])
-        hessian = flat.T @ flat + np.diag(precision)
-        gradient = flat.T @ (residuals * (np.sqrt(weights) / sigma)[:, None]).ravel()
-        gradient -= precision * offset
-        if prior.mm_per_px is not None:
-            cost += _scale_row(pose, depth, prior, hessian, gradient)
-        return cost, residuals, weights, hessian, gradient
+        root = np.sqrt(weights) / self.sigma
+        rows = (jacobian * root[:, None, None]).reshape(-1, jacobian.shape[2])
+        hessian = rows.T @ rows + np.diag(precision)
+        gradient = rows.T @ (residuals * root[:, None]).ravel() - precision * offset
+        if self.prior.mm_per_px is not None:
+            cost += _scale_row(pose, depth, self.prior, hessian, gradient)
+        return _Assessment(pose, cost, residuals, weights, hessian, gradient)
 
-    pose, damping = start, 1e-2
-    cost, residuals, weights, hessian, gradient = assess(pose)
+
+def fit_pose(
+    problem: _Problem, start: BodyPose, *, free_joints: bool = True, max_steps: int = _MAX_STEPS
+) -> PoseFit:
+    """Fit camera and joints from a start.
+
+    Source: Levenberg-Marquardt with iteratively reweighted residuals.
+    """
+    now = problem.assess(start)
+    free = np.ones(len(now.gradient), bool)
+    free[CAMERA_PARAMETERS:] = free_joints
+    square = np.ix_(free, free)
+    damping = 1e-2
     for _ in range(max_steps):
-        damped = hessian + damping * np.diag(np.diag(hessian))
-        step = np.zeros(len(precision))
-        step[free] = np.linalg.solve(damped[np.ix_(free, free)], gradient[free])
-        candidate = pose.moved(step)
-        trial = assess(candidate)
-        if trial[0] < cost and candidate.translation[2] > 0.1:
-            gain = cost - trial[0]
-            pose, (cost, residuals, weights, hessian, gradient) = candidate, trial
+        damped = now.hessian + damping * np.diag(np.diag(now.hessian))
+        step = np.zeros(len(free))
+        step[free] = np.linalg.solve(damped[square], now.gradient[free])
+        trial = problem.assess(now.pose.moved(step))
+        if trial.cost < now.cost and trial.pose.translation[2] > _NEAREST_M:
+            gain, now = now.cost - trial.cost, trial
             damping = max(damping / 5, 1e-7)
-            if gain < 1e-4 * (1 + cost):
+            if gain < 1e-4 * (1 + now.cost):
                 break
         else:
             damping *= 6
-            if damping > 1e6:
+            if damping > _GIVE_UP_DAMPING:
                 break
-    covariance = np.zeros((len(precision), len(precision)))
-    covariance[np.ix_(free, free)] = np.linalg.inv(hessian[np.ix_(free, free)])
-    return PoseFit(pose, covariance, residuals, weights, cost)
+    covariance = np.zeros_like(now.hessian)
+    covariance[square] = np.linalg.inv(now.hessian[square])
+    return PoseFit(now.pose, covariance, now.residuals, now.weights, now.cost)
 
 
 def _scale_row(
@@ -369,15 +213,11 @@ def best_fit(
     seen : (N, 2) pixels; `sigma` (N,) their standard errors.
     """
     focal = float(np.exp(prior.log_focal[0]))
-    starts = [start_pose(solver, points, seen, a, focal) for a in START_AZIMUTHS]
-    rigid = [
-        fit_pose(solver, points, seen, 4 * sigma, s, prior, free_joints=False, max_steps=12)
-        for s in starts
-    ]
+    starts = [start_pose(solver, points, seen, azimuth, focal) for azimuth in START_AZIMUTHS]
+    loose = _Problem(solver, points, seen, 4 * sigma, prior)
+    rigid = [fit_pose(loose, start, free_joints=False, max_steps=12) for start in starts]
     rigid.sort(key=lambda fit: fit.cost)
-    full = [
-        fit_pose(solver, points, seen, 2 * sigma, fit.pose, prior, max_steps=20)
-        for fit in rigid[:2]
-    ]
+    closer = _Problem(solver, points, seen, 2 * sigma, prior)
+    full = [fit_pose(closer, fit.pose, max_steps=20) for fit in rigid[:2]]
     full.sort(key=lambda fit: fit.cost)
-    return fit_pose(solver, points, seen, sigma, full[0].pose, prior)
+    return fit_pose(_Problem(solver, points, seen, sigma, prior), full[0].pose)

@@ -8,14 +8,8 @@ from numpy.typing import NDArray
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody
 from bsa_vision.chart.landmarks import LANDMARKS, Landmark
-from bsa_vision.chart.pose_fit import (
-    BodyPose,
-    PoseFit,
-    PosePrior,
-    PoseSolver,
-    SurfacePoints,
-    best_fit,
-)
+from bsa_vision.chart.pose_fit import PoseFit, PosePrior, best_fit
+from bsa_vision.chart.posing import BodyPose, PoseSolver, SurfacePoints
 from bsa_vision.chart.warp import Warp
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import Camera, FloatArray
@@ -107,15 +101,11 @@ def register(
         warp=warp,
         landmark_rms_px=float(np.sqrt(squared.mean())),
         landmark_rms_mm=float(np.sqrt((squared / px_per_mm[trusted] ** 2).mean())),
-        distrusted=tuple(
-            name for name, ok in zip(inside, trusted, strict=True) if not ok
-        ),
+        distrusted=tuple(name for name, ok in zip(inside, trusted, strict=True) if not ok),
     )
 
 
-def _prior(
-    size: tuple[int, int], focal_px: float | None, mm_per_px: float | None
-) -> PosePrior:
+def _prior(size: tuple[int, int], focal_px: float | None, mm_per_px: float | None) -> PosePrior:
     if focal_px is not None:
         return PosePrior((float(np.log(focal_px)), _FOCAL_EXIF_SD), mm_per_px)
     typical = _FOCAL_35MM[0] / 43.267 * float(np.hypot(*size))
@@ -216,7 +206,7 @@ def _contradictory(
     size = (int(2 * solver.centre[0] + 1), int(2 * solver.centre[1] + 1))
     other, _ = _fit(solver, _swapped(marks), seen, prior, mm_per_px, max(size))
     other_hidden = _hidden_share(_posed(solver, other.pose), other.pose, _swapped(marks))
-    if other.cost < fit.cost + 3 and other_hidden < hidden - 0.2 or other.cost < 0.5 * fit.cost:
+    if (other.cost < fit.cost + 3 and other_hidden < hidden - 0.2) or other.cost < 0.5 * fit.cost:
         return Refused(
             "landmarks_mirrored",
             f"{view or 'photo'}: the landmarks fit a body only with left and right exchanged.",

@@ -1,9 +1,9 @@
 """The residual warp: a smooth displacement, carried by the skin, that makes the landmarks meet.
 
-After the body is fitted, what is left at the landmarks is partly body shape (smooth over the skin, to
-be followed) and partly clicking error (not to be followed). A Gaussian process over places on the
-resting skin separates the two; it smooths like a thin-plate spline but does not tear across the image
-edge between an arm and the trunk behind it, and it knows its own uncertainty.
+After the body is fitted, what is left at the landmarks is partly body shape (smooth over the skin,
+to be followed) and partly clicking error (not to be followed). A Gaussian process over places on
+the resting skin separates the two; it smooths like a thin-plate spline but does not tear across
+the image edge between an arm and the trunk behind it, and it knows its own uncertainty.
 """
 
 from dataclasses import dataclass
@@ -99,7 +99,9 @@ class Warp:
 
         prior_here = field(places, SHAPE_SD_MM * px_per_mm)
         prior_there = field(self.places, self.shape_px)
-        prior_there = prior_there + rng.normal(0, 1, prior_there.shape) * self.noise_px[:, None, None]
+        prior_there = (
+            prior_there + rng.normal(0, 1, prior_there.shape) * self.noise_px[:, None, None]
+        )
         deviation = prior_here - np.tensordot(gain, prior_there, 1)
         drawn: FloatArray = deviation.transpose(1, 0, 2)
         return drawn

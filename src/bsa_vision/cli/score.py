@@ -64,15 +64,25 @@ def score(
 
 
 def code_of(outcomes: list["SeriesOutcome"]) -> ExitCode:
-    """0 where every photo of every series was scored; see `ExitCode` for the others."""
-    statuses = [outcome.status for outcome in outcomes]
-    if all(status in ("done", "skipped") for status in statuses):
+    """0 where every photo of every series was used; see `ExitCode` for the others.
+
+    A series skipped because it was scored before counts as it did then.
+    """
+    if all(_complete(outcome) for outcome in outcomes):
         return ExitCode.DONE
-    if all(status == "refused" for status in statuses):
-        return ExitCode.ALL_REFUSED
-    if all(status == "failed" for status in statuses):
+    if all(outcome.status == "failed" for outcome in outcomes):
         return ExitCode.BUG
+    if all(outcome.status == "refused" for outcome in outcomes):
+        unread = all(outcome.document is None for outcome in outcomes)
+        return ExitCode.BAD_INPUT if unread else ExitCode.ALL_REFUSED
     return ExitCode.SOME_FAILED
+
+
+def _complete(outcome: "SeriesOutcome") -> bool:
+    if outcome.status != "skipped" or outcome.document is None:
+        return outcome.status == "done"
+    visits = outcome.document["visits"]
+    return not any(photo["reason"] for visit in visits for photo in visit["photos"])
 
 
 def show_outcome(outcome: "SeriesOutcome") -> None:

@@ -15,7 +15,7 @@ FloatArray = NDArray[np.float64]
 
 def frozen(array: np.ndarray, dtype: type) -> np.ndarray:
     """A read-only copy, for records."""
-    copy = np.array(array, dtype=dtype)
+    copy: np.ndarray = np.array(array, dtype=dtype)
     copy.setflags(write=False)
     return copy
 
@@ -49,10 +49,3 @@ class Camera:
     def centre(self) -> FloatArray:
         """The camera's place in the body frame, (3,) metres."""
         return -self.r.T @ self.t
-
-    def scaled(self, factor: float, size: tuple[int, int]) -> "Camera":
-        """The camera of the same photo resampled by `factor` to `size` (pixel-centre convention)."""
-        s = np.array(
-            [[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.0]]
-        )
-        return Camera(k=s @ self.k, r=self.r, t=self.t, size=size)

@@ -31,7 +31,8 @@ SKIN_STATES = (
 #: Detached + detachable skin is what severity and the trial's maximum count; erythema never is.
 COUNTED = (Label.DETACHABLE, Label.DETACHED)
 
-#: sRGB of each label, distinguishable with the common colour-vision deficiencies (Okabe & Ito 2008).
+#: sRGB of each label, distinguishable with the common colour-vision deficiencies (Okabe & Ito
+#: 2008).
 LABEL_COLOURS: dict[Label, tuple[int, int, int]] = {
     Label.BACKGROUND: (255, 255, 255),
     Label.UNAFFECTED: (232, 226, 218),

@@ -12,7 +12,9 @@ def sha256_hex(data: bytes) -> str:
 
 def canonical_json(document: Any) -> str:
     """JSON text with sorted keys, two-space indent and a final newline; NaN is refused."""
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def document_digest(document: Any) -> str:

@@ -96,4 +96,10 @@ class MeasureSettings:
 
     def as_document(self) -> dict[str, Any]:
         """JSON-able record of every setting, for the provenance."""
-        return asdict(self)
+        return {
+            part: {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in values.items()
+            }
+            for part, values in asdict(self).items()
+        }

@@ -104,10 +104,18 @@ def random_lighting(rng: np.random.Generator, to_camera: FloatArray, up: FloatAr
     )
 
 
+def illuminant(lighting: Lighting) -> Float32:
+    """Colour (3,) of a white surface that faces all the light, green 1."""
+    total = lighting.ambient.copy()
+    for lamp in lighting.lamps:
+        total += lamp.colour
+    return np.asarray(total / total[1], np.float32)
+
+
 def _smoothed(values: Float32, group: NDArray[np.int32], sigma: float) -> Float32:
     """Gaussian smoothing of (h, w) inside each group of pixels."""
     total = np.zeros_like(values)
-    for code in np.unique(group):
+    for code in np.flatnonzero(np.bincount(group.ravel())):
         inside = (group == code).astype(np.float32)
         weight = cv2.GaussianBlur(inside, (0, 0), sigma)
         blurred = cv2.GaussianBlur(values * inside, (0, 0), sigma)
@@ -119,7 +127,7 @@ def _spread(values: Float32, coarse: NDArray[np.int32], group: NDArray[np.int32]
     """(h, w) values of a coarse grid to the full grid, without mixing groups."""
     size = (group.shape[1], group.shape[0])
     result = np.zeros(group.shape, np.float32)
-    for code in np.unique(group):
+    for code in np.flatnonzero(np.bincount(group.ravel())):
         inside = (coarse == code).astype(np.float32)
         weight = cv2.resize(inside, size, interpolation=cv2.INTER_LINEAR)
         blown = cv2.resize(values * inside, size, interpolation=cv2.INTER_LINEAR)

@@ -19,6 +19,7 @@ from bsa_vision.phantom.scene import Scene, Tube
 from bsa_vision.phantom.sheet_texture import SHEET_MM, sheet_albedo
 from bsa_vision.phantom.skin import skin_albedo, srgb_to_linear
 from bsa_vision.phantom.surroundings import Prop, plane_surface
+from bsa_vision.phantom.views import scaled_camera
 
 _PLANE, _SKIN, _CAVITY, _SHEET, _PROP = range(5)
 _FAR = 30.0
@@ -67,7 +68,7 @@ def render(scene: Scene, supersample: float = 1.0) -> Rendering:
     """
     width, height = scene.camera.size
     size = (round(width * supersample), round(height * supersample))
-    camera = scene.camera.scaled(size[0] / width, size)
+    camera = scaled_camera(scene.camera, size[0] / width, size)
     model = BodyModel.load()
     caster = Caster(
         [Mesh(scene.vertices, model.faces), *(prop.mesh for prop in scene.props)]
@@ -106,6 +107,15 @@ def render(scene: Scene, supersample: float = 1.0) -> Rendering:
         body=np.asarray((group == _SKIN) | (group == _CAVITY)),
         sheet=np.asarray(group == _SHEET),
     )
+
+
+def subject_brightness(rendering: Rendering) -> float:
+    """Mean luminance that a camera meters: the body's mostly, the picture's where there is none."""
+    luminance = rendering.light @ np.array((0.2126, 0.7152, 0.0722), np.float32)
+    whole = float(luminance.mean())
+    if rendering.body.mean() < 0.05:
+        return whole
+    return 0.7 * float(luminance[rendering.body].mean()) + 0.3 * whole
 
 
 def _mm_per_px(pixels: _Pixels, camera: Camera) -> float:

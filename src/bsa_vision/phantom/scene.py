@@ -166,7 +166,7 @@ def build_scene(
     if framing.close_up is not None:
         group, direction = _close_up(rng, vertices, framing.close_up)
     roll = np.radians(rng.normal(0, 2 + 6 * stray))
-    if rng.random() < 0.25 * stray:
+    if stray > 0.5 and rng.random() < 0.25:
         roll += np.radians(90 * rng.integers(1, 4))
     rotation = look_rotation(direction, roll)
     inner = _without_tails(group, rotation)
@@ -225,11 +225,11 @@ def _planes(
 ) -> tuple[Plane, ...]:
     solid = vertices if sheet is None else np.concatenate([vertices, sheet.corners()])
     lean = to_camera + rng.normal(0, 0.06 + 0.12 * stray, 3)
-    planes = [random_plane(rng, solid, lean, float(rng.exponential(0.12) * stray + 0.01))]
+    planes = [random_plane(rng, solid, lean, float(rng.exponential(0.12) * stray + 0.01), stray)]
     if rng.random() < 0.35 * stray:
         side = np.cross(to_camera, rng.normal(size=3))
         second = side + 0.4 * to_camera + 0.5 * np.array([0, 0, 1.0])
-        planes.append(random_plane(rng, solid, second, float(rng.uniform(0.02, 0.5))))
+        planes.append(random_plane(rng, solid, second, float(rng.uniform(0.02, 0.5)), stray))
     return tuple(planes)
 
 

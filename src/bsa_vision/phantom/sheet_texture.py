@@ -1,35 +1,17 @@
-"""The printed `a4-classic` calibration sheet: its geometry and its colours.
-
-White A4 with ArUco markers 0-3 (DICT_4X4_50, 40 mm, outer corners 10 mm from the edges) and a
-ColorChecker Classic board of 172 x 116 mm in the middle (24 patches of 24 mm, 4 mm gaps).
-"""
+"""The printed `a4-classic` calibration sheet as a picture of reflectances."""
 
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
+from bsa_vision.calibration.reference import reference_linear
+from bsa_vision.calibration.sheets import A4_CLASSIC, MARKER_DICTIONARY
 from bsa_vision.phantom.noise import Float32
-from bsa_vision.phantom.skin import srgb_to_linear
 
-SHEET_MM = (210.0, 297.0)
-_MARKER_MM = 40.0
-_MARGIN_MM = 10.0
-_BOARD_MM = (172.0, 116.0)
-_PATCH_MM = 24.0
-_GAP_MM = 4.0
-#: sRGB of the ColorChecker Classic (BabelColor, average of 30 charts, D65), row by row.
-COLORCHECKER_SRGB = np.array(
-    [
-        (115, 82, 68), (194, 150, 130), (98, 122, 157), (87, 108, 67), (133, 128, 177),
-        (103, 189, 170), (214, 126, 44), (80, 91, 166), (193, 90, 99), (94, 60, 108),
-        (157, 188, 64), (224, 163, 46), (56, 61, 150), (70, 148, 73), (175, 54, 60),
-        (231, 199, 31), (187, 86, 149), (8, 133, 161), (243, 243, 242), (200, 200, 200),
-        (160, 160, 160), (122, 122, 121), (85, 85, 85), (52, 52, 52),
-    ],
-    np.uint8,
-)  # fmt: skip
-#: Reflectance of the paper, of printed black and of the board.
+#: Width and height in mm.
+SHEET_MM = A4_CLASSIC.size_mm
+#: Reflectance of the paper, of printed black and of the card's board.
 _PAPER = (0.86, 0.87, 0.88)
 _INK = 0.03
 _BOARD = 0.02
@@ -42,42 +24,29 @@ def _full_texture() -> Float32:
     width, height = (round(side * scale) for side in SHEET_MM)
     texture = np.empty((height, width, 3), np.float32)
     texture[:] = _PAPER
-    dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50)
-    side, margin = round(_MARKER_MM * scale), round(_MARGIN_MM * scale)
-    corners = (
-        (margin, margin),
-        (width - margin - side, margin),
-        (width - margin - side, height - margin - side),
-        (margin, height - margin - side),
-    )
-    for identity, (x, y) in enumerate(corners):
-        cells = cv2.aruco.generateImageMarker(dictionary, identity, 6)
-        marker = np.kron(cells > 0, np.ones((-(-side // 6), -(-side // 6)))) > 0
-        marker = marker[:, :, None]
-        marker = np.asarray(
-            cv2.resize(marker.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-        )[:, :, None]
-        texture[y : y + side, x : x + side] = np.where(marker > 0, _PAPER, _INK)
-    _draw_board(texture)
+    side = round(A4_CLASSIC.marker_mm * scale)
+    for identity, corner in A4_CLASSIC.marker_corners.items():
+        cells = cv2.aruco.generateImageMarker(MARKER_DICTIONARY, identity, 6)
+        marker = cv2.resize(cells, (side, side), interpolation=cv2.INTER_NEAREST_EXACT)
+        x, y = (round(mm * scale) for mm in corner)
+        texture[y : y + side, x : x + side] = np.where(marker[:, :, None] > 0, _PAPER, _INK)
+    _draw_card(texture)
     texture.setflags(write=False)
     return texture
 
 
-def _draw_board(texture: Float32) -> None:
-    scale = _TEXELS_PER_MM
-    left = round((SHEET_MM[0] - _BOARD_MM[0]) / 2 * scale)
-    top = round((SHEET_MM[1] - _BOARD_MM[1]) / 2 * scale)
-    texture[top : top + round(_BOARD_MM[1] * scale), left : left + round(_BOARD_MM[0] * scale)] = (
-        _BOARD
-    )
-    patches = srgb_to_linear(COLORCHECKER_SRGB)
-    size, pitch, gap = (
-        round(mm * scale) for mm in (_PATCH_MM, _PATCH_MM + _GAP_MM, _GAP_MM)
-    )
-    for index, colour in enumerate(patches):
-        row, column = divmod(index, 6)
-        y, x = top + gap + row * pitch, left + gap + column * pitch
-        texture[y : y + size, x : x + size] = colour
+def _draw_card(texture: Float32) -> None:
+    card = A4_CLASSIC.card
+    boxes = [(card.centre_mm, card.outline_mm, np.full(3, _BOARD))]
+    sides = (card.patch_mm, card.patch_mm)
+    boxes += [
+        ((float(x), float(y)), sides, np.clip(colour, 0, 1))
+        for (x, y), colour in zip(card.centres(), reference_linear(), strict=True)
+    ]
+    for (x, y), (width, height), colour in boxes:
+        left, right = (round((x + sign * width / 2) * _TEXELS_PER_MM) for sign in (-1, 1))
+        top, bottom = (round((y + sign * height / 2) * _TEXELS_PER_MM) for sign in (-1, 1))
+        texture[top:bottom, left:right] = colour
 
 
 @lru_cache(maxsize=12)

@@ -105,9 +105,12 @@ def random_colour(rng: np.random.Generator) -> Float32:
 
 
 def random_plane(
-    rng: np.random.Generator, behind: FloatArray, normal: FloatArray, gap: float
+    rng: np.random.Generator, behind: FloatArray, normal: FloatArray, gap: float, stray: float
 ) -> Plane:
-    """A plane facing along `normal`, `gap` metres behind the farthest of `behind` (N, 3)."""
+    """A plane facing along `normal`, `gap` metres behind the farthest of `behind` (N, 3).
+
+    `stray` (0..1) is how far from plain linen its pattern and stains may go.
+    """
     normal = normal / np.linalg.norm(normal)
     depth = float((behind @ normal).min()) - gap
     helper = rng.normal(size=3)
@@ -115,17 +118,19 @@ def random_plane(
     across /= np.linalg.norm(across)
     patterns = ("plain", "stripes", "checks", "flowers", "tiles")
     folds = float(rng.uniform(0.05, 0.5))
+    odd = np.array((0.0, 0.1, 0.08, 0.12, 0.08)) * stray
+    odd[0] = 1 - odd.sum()
     return Plane(
         point=(normal * depth).astype(np.float32),
         normal=normal.astype(np.float32),
         across=across.astype(np.float32),
         along=np.cross(normal, across).astype(np.float32),
         colours=np.stack([random_colour(rng), random_colour(rng)]),
-        pattern=patterns[rng.choice(5, p=(0.62, 0.1, 0.08, 0.12, 0.08))],
+        pattern=patterns[rng.choice(5, p=odd)],
         pattern_m=float(rng.uniform(0.015, 0.2)),
         fold_m=folds,
         fold_height_m=float(rng.uniform(0, 0.07) * folds * (rng.random() < 0.8)),
-        stains=float(rng.uniform(0.2, 1) * (rng.random() < 0.2)),
+        stains=float(rng.uniform(0.2, 1) * (rng.random() < 0.25 * stray)),
         gloss=float(rng.uniform(0, 0.25)),
         noise=Noise.from_rng(rng),
     )

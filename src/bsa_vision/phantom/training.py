@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bsa_vision.core.labels import LABEL_NAMES, Label
 from bsa_vision.core.provenance import canonical_json
 from bsa_vision.phantom.camera_effects import random_effects, take_photo, through_jpeg
-from bsa_vision.phantom.noise import Float32
-from bsa_vision.phantom.render import Rendering, render
+from bsa_vision.phantom.lighting import illuminant
+from bsa_vision.phantom.render import render, subject_brightness
 from bsa_vision.phantom.scene import (
     Case,
     Framing,
@@ -107,23 +107,9 @@ def render_sample(
     """
     scene, rng = training_scene(seed, size, textures)
     rendering = render(scene, _SUPERSAMPLE)
-    effects = random_effects(rng, _illuminant(scene), _brightness(rendering), 1.0)
+    effects = random_effects(rng, illuminant(scene.lighting), subject_brightness(rendering), 1.0)
     photo = take_photo(rendering.light, effects)
     return through_jpeg(photo, effects.jpeg_quality), rendering.mask
-
-
-def _illuminant(scene: Scene) -> Float32:
-    """Colour (3,) of a white surface that faces all light."""
-    total = scene.lighting.ambient + sum(lamp.colour for lamp in scene.lighting.lamps)
-    return np.asarray(total / total[1], np.float32)
-
-
-def _brightness(rendering: Rendering) -> float:
-    """Mean luminance of the body, or of the picture where little of it is seen."""
-    luminance = rendering.light @ np.array((0.2126, 0.7152, 0.0722), np.float32)
-    if rendering.body.mean() > 0.05:
-        return float(0.7 * luminance[rendering.body].mean() + 0.3 * luminance.mean())
-    return float(luminance.mean())
 
 
 def write_training_set(

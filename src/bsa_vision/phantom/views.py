@@ -166,6 +166,13 @@ def focal_pixels(focal_35mm: float, size: tuple[int, int]) -> float:
     return focal_35mm / DIAGONAL_35MM * float(np.hypot(*size))
 
 
+def scaled_camera(camera: Camera, factor: float, size: tuple[int, int]) -> Camera:
+    """The camera of the same photo resampled by `factor` to `size`, pixel centres kept."""
+    shift = (factor - 1) / 2
+    scale = np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1.0]])
+    return Camera(k=scale @ camera.k, r=camera.r, t=camera.t, size=size)
+
+
 def framing_camera(
     points: FloatArray,
     rotation: FloatArray,

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -254,8 +255,13 @@ def _batches(run: _Run) -> Iterator[tuple[Tensor, Tensor]]:
         batch_size=settings.batch,
         num_workers=settings.workers,
         prefetch_factor=4 if settings.workers else None,
+        worker_init_fn=_use_one_thread,
     )
     yield from loader
+
+
+def _use_one_thread(worker: int) -> None:  # noqa: ARG001 (torch passes the worker's number)
+    cv2.setNumThreads(1)
 
 
 def _held_out(run: _Run) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""Render the training photos and train the model that ships, end to end.
+
+Each step is taken up again where it was interrupted; photos already rendered are kept.
+
+    nice -n 5 python scripts/train_shipped_model.py --work build/training --minutes 60
+
+With BSA_VISION_DATA set, the CC0 skin maps in its `skin_textures` folder are used beside the
+procedural skin; without it all skin is procedural. No photo of a real patient, no pretrained
+weights and no acceptance data go in.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from bsa_vision.phantom.training import write_training_set
+from bsa_vision.segmentation.card import DEFAULT_MODEL
+from bsa_vision.segmentation.export import export_model
+from bsa_vision.segmentation.train import TrainSettings, train
+
+#: (width, height) of a training photo; its long side is what the network sees at run time.
+PHOTO_SIZE = (768, 576)
+NOTES = (
+    (
+        "Training photos: renderings of synthetic patients (package `phantom`), skin made up or\n"
+        "  from the five CC0 skin maps of the MakeHuman project."
+    ),
+    (
+        "The model has never seen a photo of a real patient: expect it to be unreliable on real\n"
+        "  skin until it has been trained and tested on annotated photos."
+    ),
+)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="photos and checkpoints")
+    parser.add_argument("--models", type=Path, default=Path("models"), help="where models go")
+    parser.add_argument("--name", default=DEFAULT_MODEL)
+    parser.add_argument("--images", type=int, default=900)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=60.0, help="of training")
+    parser.add_argument("--steps", type=int, default=6000, help="of training, at most")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--export-only", action="store_true", help="export the last checkpoint")
+    return parser.parse_args()
+
+
+def skin_textures() -> Path | None:
+    root = os.environ.get("BSA_VISION_DATA")
+    folder = Path(root) / "skin_textures" if root else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def show(line: dict[str, object]) -> None:
+    print(json.dumps(line), file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    given = parse_arguments()
+    data, run = given.work / "photos", given.work / "run"
+    if not given.export_only:
+        write_training_set(
+            data,
+            given.images,
+            given.seed,
+            given.processes,
+            size=PHOTO_SIZE,
+            textures=skin_textures(),
+        )
+        torch.set_num_threads(given.processes)
+        settings = TrainSettings(
+            minutes=given.minutes, steps=given.steps, seed=given.seed, val_minutes=5.0
+        )
+        train(data, run, settings=settings, progress=show)
+    card = export_model(run, data, given.models / given.name, NOTES)
+    show({"model": card.name, "digest": card.digest})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from bsa_vision.app import score as app_score
+from bsa_vision.app.progress import Progress, ProgressEvent
+from bsa_vision.app.score import SeriesOutcome, Status
+from bsa_vision.cli.console import ExitCode
+from bsa_vision.cli.main import app
+from bsa_vision.cli.score import code_of
+
+
+def _photo(file: str, reason: str | None = None, colour: str | None = None) -> dict[str, Any]:
+    return {
+        "file": file,
+        "status": "refused" if reason else "scored",
+        "reason": reason,
+        "remedy": "Take it again." if reason else None,
+        "colour_reason": colour,
+        "scale_reason": colour,
+    }
+
+
+def _document(photos: list[dict[str, Any]]) -> dict[str, Any]:
+    def estimate(percent: float | None) -> dict[str, Any]:
+        if percent is None:
+            return {"percent": None, "low": None, "high": None, "reason": "no visit on this day"}
+        return {"percent": percent, "low": percent - 1, "high": percent + 1.25}
+
+    names = ("counted_bsa", "detached", "detachable", "reepithelialised", "erythema")
+    visit = {name: estimate(10.0 + i) for i, name in enumerate(names)}
+    rates = {"5": {**estimate(81.5), "flags": ["capped"]}, "10": {**estimate(None), "flags": []}}
+    return {
+        "visits": [{"day": 5, **visit, "not_assessed_percent": 3.25, "photos": photos}],
+        "endpoints": {
+            "max_counted_bsa": {**estimate(22.0), "day": 0, "status": "provisional"},
+            "reepithelialisation_rate": rates,
+            "responder_d7": {
+                "responder": None,
+                "reason": "no visit on D7",
+                "cut_off": 90.0,
+                "day": 7,
+                "straddles": False,
+            },
+        },
+    }
+
+
+def _outcome(status: Status, document: dict[str, Any] | None = None) -> SeriesOutcome:
+    reason = None if status in ("done", "skipped") else "because"
+    return SeriesOutcome(Path("S1"), Path("out/S1"), status, reason, document)
+
+
+GOOD = _document([_photo("D05/a.jpg")])
+FLAWED = _document(
+    [_photo("D05/a.jpg", reason="D05/a.jpg: truncated."), _photo("D05/b.jpg", colour="No card.")]
+)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ([_outcome("done", GOOD)], ExitCode.DONE),
+        ([_outcome("done", GOOD), _outcome("skipped", GOOD)], ExitCode.DONE),
+        ([_outcome("skipped", FLAWED)], ExitCode.SOME_FAILED),
+        ([_outcome("partial", FLAWED)], ExitCode.SOME_FAILED),
+        ([_outcome("done", GOOD), _outcome("refused")], ExitCode.SOME_FAILED),
+        ([_outcome("done", GOOD), _outcome("failed")], ExitCode.SOME_FAILED),
+        ([_outcome("refused", FLAWED)], ExitCode.ALL_REFUSED),
+        ([_outcome("refused"), _outcome("refused", FLAWED)], ExitCode.ALL_REFUSED),
+        ([_outcome("refused")], ExitCode.BAD_INPUT),
+        ([_outcome("failed")], ExitCode.BUG),
+    ],
+)
+def test_exit_code(outcomes: list[SeriesOutcome], code: ExitCode) -> None:
+    assert code_of(outcomes) == code
+
+
+def _score(
+    monkeypatch: pytest.MonkeyPatch, outcomes: list[SeriesOutcome], *arguments: str
+) -> tuple[Result, dict[str, Any]]:
+    seen: dict[str, Any] = {}
+
+    def score_many(
+        series: list[Path], out: Path, *, progress: Progress, **options: Any
+    ) -> list[SeriesOutcome]:
+        seen.update(series=series, out=out, **options)
+        progress(ProgressEvent("S1", "photos", 1, 2))
+        return outcomes
+
+    monkeypatch.setattr(app_score, "score_many", score_many)
+    done = CliRunner().invoke(app, ["score", "S1", "--out", "out", *arguments])
+    return done, seen
+
+
+def test_options_reach_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, seen = _score(monkeypatch, [_outcome("done", GOOD)])
+    assert done.exit_code == ExitCode.DONE
+    assert seen == {
+        "series": [Path("S1")],
+        "out": Path("out"),
+        "weighting": "lund-browder",
+        "masks": "auto",
+        "model": None,
+        "workers": 1,
+        "overwrite": False,
+    }
+    arguments = "S2 --weighting personal --masks given --model m --workers 2 --overwrite"
+    _, seen = _score(monkeypatch, [_outcome("done", GOOD)], *shlex.split(arguments))
+    assert seen["series"] == [Path("S1"), Path("S2")]
+    assert (seen["weighting"], seen["masks"], seen["model"]) == ("personal", "given", "m")
+    assert (seen["workers"], seen["overwrite"]) == (2, True)
+
+
+def test_the_table_shows_numbers_and_what_could_not_be_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done, _ = _score(monkeypatch, [_outcome("partial", FLAWED)])
+    assert done.exit_code == ExitCode.SOME_FAILED
+    for text in (
+        "D5",
+        "Maximal counted BSA: 22.0 (21.0 to 23.2) %, D0, provisional",
+        "Re-epithelialisation D5: 81.5 (80.5 to 82.8) %, capped",
+        "Re-epithelialisation D10: not given: no visit on this day",
+        "Responder at D7 (>= 90 %): not given: no visit on D7",
+        "Report: out/S1/report.html",
+    ):
+        assert text in done.stdout
+    assert "D5 D05/a.jpg: refused: D05/a.jpg: truncated. Take it again." in done.stderr
+    # One reason given twice is told once.
+    assert done.stderr.count("D5 D05/b.jpg: scored, but: No card.") == 1
+
+
+def test_json_is_one_document_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, _ = _score(monkeypatch, [_outcome("done", GOOD), _outcome("refused")], "--json")
+    document = json.loads(done.stdout)
+    assert document["format"] == "bsa-vision-score/1"
+    first, second = document["series"]
+    assert (first["status"], first["results"]) == ("done", GOOD)
+    assert (second["status"], second["reason"], second["results"]) == ("refused", "because", None)
+    assert done.exit_code == ExitCode.SOME_FAILED
+
+
+def test_a_series_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    done, _ = _score(monkeypatch, [_outcome("refused")])
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "S1: refused: because" in done.stderr
+
+
+@pytest.mark.parametrize("bad", [["--weighting", "half"], ["--masks", "none"], ["--workers", "0"]])
+def test_options_that_make_no_sense_are_bad_usage(
+    monkeypatch: pytest.MonkeyPatch, bad: list[str]
+) -> None:
+    done, seen = _score(monkeypatch, [], *bad)
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert not seen

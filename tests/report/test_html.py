@@ -1,0 +1,120 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from bsa_vision.report.html import describe_not_assessed, report_html
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
+VOID = {"meta", "img", "br", "path", "circle", "rect"}
+
+
+class Checker(HTMLParser):
+    """Keeps open tags and everything that could load from elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.tags = [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.sources += [value for name, value in attrs if name in {"src", "href", "xlink:href"}]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def check(html):
+    checker = Checker()
+    checker.feed(html)
+    assert checker.open == []
+    return checker
+
+
+def text_of(html):
+    return " ".join(re.sub(r"<[^>]+>", " ", html.split("</style>")[1]).split())
+
+
+def test_one_file_without_scripts_or_outside_resources(document):
+    html = report_html(document, {0: PNG, 5: b"<svg/>"}, {"D00/trunk_front.jpg": JPEG})
+    checker = check(html)
+    assert "script" not in checker.tags
+    assert "link" not in checker.tags
+    assert all(source.startswith("data:image/") for source in checker.sources)
+    assert len(checker.sources) == 3
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_the_numbers_and_reasons_of_the_document_are_in_it(document):
+    text = text_of(report_html(document, {}, {}))
+    ends = document["endpoints"]
+    assert f"{ends['max_counted_bsa']['percent']:.1f} %" in text
+    assert f"{ends['reepithelialisation_rate']['15']['percent']:.0f} %" in text
+    for visit in document["visits"]:
+        low, high = visit["counted_bsa"]["low"], visit["counted_bsa"]["high"]
+        assert f"{low:.1f}\N{EN DASH}{high:.1f}" in text
+    assert "The photo ends before its last line. Copy it again from the camera." in text
+    assert "No colour card was found." in text
+    assert "Hold the camera still." in text
+    assert "no visit on day 10 could be measured" in text
+    assert document["provenance"]["model"]["digest"] in text
+
+
+def test_it_says_what_it_is_not(document):
+    text = text_of(report_html(document, {}, {}))
+    assert "Research use only" in text
+    assert "never seen a real SJS/TEN patient" in text
+
+
+def test_a_report_on_drawn_masks_does_not_speak_of_a_network(document):
+    model = {"name": None, "digest": None}
+    drawn = {**document, "provenance": {**document["provenance"], "model": model}}
+    assert "network" not in text_of(report_html(drawn, {}, {}))
+
+
+def test_a_series_without_numbers_is_still_a_report(empty_document):
+    html = report_html(empty_document, {}, {})
+    check(html)
+    assert "no skin was assessed on this visit" in html
+
+
+def test_words_from_outside_are_escaped(build_document, make_visit):
+    hostile = '<script>alert("x")</script>'
+    html = report_html(build_document([make_visit(0, 4, 0)], study=hostile), {}, {})
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_provisional_maximum_is_called_so(build_document, make_visit):
+    html = report_html(build_document([make_visit(0, 40, 0), make_visit(5, 60, 4)]), {}, {})
+    assert "provisional" in text_of(html)
+
+
+def test_not_assessed_skin_in_words(document, empty_document):
+    words = describe_not_assessed(document["visits"][1]).replace("\N{NO-BREAK SPACE}", " ")
+    assert words == (
+        "5.0 % of BSA was not assessed: 2.5 % in no usable photo; 2.5 % seen only beneath a "
+        "dressing, a device or glare. Most of it: left thigh 5.0 %. Were all of it healthy, "
+        "counted BSA would be 30.0 %; were all of it affected, 35.0 %."
+    )
+    nothing = describe_not_assessed(empty_document["visits"][0])
+    assert nothing.startswith("100.0")
+
+
+def test_fully_assessed_skin_in_words(build_document, make_visit):
+    document = build_document([make_visit(0, 4, 0, seen=200)])
+    assert describe_not_assessed(document["visits"][0]) == "All skin was assessed."
+
+
+def test_pictures_of_unknown_kind_are_refused(document):
+    with pytest.raises(ValueError, match="PNG, JPEG or SVG"):
+        report_html(document, {0: b"GIF89a"}, {})

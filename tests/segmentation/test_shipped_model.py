@@ -1,0 +1,54 @@
+"""The model that ships: complete, small, the right classes, the same on both engines."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.segmentation.conftest import draw_photo
+
+from bsa_vision.segmentation.card import (
+    DEFAULT_MODEL,
+    NETWORK_FILES,
+    SKIN_CLASSES,
+    WEIGHTS_FILE,
+    check_files,
+    find_model,
+    read_card,
+)
+from bsa_vision.segmentation.predict import load_segmenter
+
+#: The bound for shipped weights.
+MAX_BYTES = 16 * 2**20
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return find_model(DEFAULT_MODEL)
+
+
+def test_it_labels_the_skin_states(folder: Path) -> None:
+    card = read_card(folder)
+    assert dict(card.classes) == SKIN_CLASSES
+    assert card.scores_skin
+
+
+def test_every_file_is_the_one_the_card_describes(folder: Path) -> None:
+    check_files(folder, read_card(folder), (WEIGHTS_FILE, *NETWORK_FILES))
+
+
+def test_weights_and_graph_are_small_enough_to_ship(folder: Path) -> None:
+    assert (folder / WEIGHTS_FILE).stat().st_size < MAX_BYTES
+    assert sum((folder / name).stat().st_size for name in NETWORK_FILES) < MAX_BYTES
+
+
+def test_card_for_people_speaks_of_this_model(folder: Path) -> None:
+    text = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert read_card(folder).digest in text
+    assert "never seen a photo of a real patient" in text
+
+
+def test_engines_agree_on_a_drawn_photo(folder: Path) -> None:
+    image = draw_photo(900, (640, 480))[0]
+    openvino = load_segmenter(folder, engine="openvino").segment(image)
+    torch = load_segmenter(folder, engine="torch").segment(image)
+    assert np.mean(openvino.labels == torch.labels) >= 0.995  # the project's bound for engines
