@@ -14,25 +14,19 @@ from scipy.spatial import cKDTree
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import chart_digest
+from bsa_vision.chart.patient import Patient
+from bsa_vision.chart.shape import solve_shape
+from bsa_vision.core.errors import Refused
 from region_borders import tag_cells
 
 OUT = Path(__file__).parents[1] / "src" / "bsa_vision" / "chart" / "data" / "cells.npz"
 LARGEST_CELL_CM2 = 1.0
-#: Ordinary woman, ordinary man, and a man of 195 cm and 110 kg.
-BUILDS = (
-    {"gender": 1.0, "age": 0.8, "height": 0.4, "weight": 0.9},
-    {"gender": 0.0, "age": 0.8, "height": 0.4, "weight": 0.8},
-    {"gender": 0.0, "age": 0.8, "height": 0.55, "weight": 1.0},
+#: No cell exceeds the limit on these.
+ADULTS = (
+    Patient("woman", "female", 40, 165, 62),
+    Patient("man", "male", 40, 178, 75),
+    Patient("large-man", "male", 40, 195, 110),
 )
-LARGE = {
-    "torso-scale-horiz-incr": 0.4,
-    "torso-scale-depth-incr": 0.5,
-    "hip-scale-horiz-incr": 0.4,
-    "hip-scale-depth-incr": 0.5,
-    "measure-waist-circ-incr": 0.6,
-    "l-upperleg-fat-incr": 0.7,
-    "r-upperleg-fat-incr": 0.7,
-}
 
 
 def split(corners: np.ndarray) -> np.ndarray:
@@ -45,10 +39,12 @@ def split(corners: np.ndarray) -> np.ndarray:
 
 def split_levels(model: BodyModel) -> np.ndarray:
     """How often each face is split, the same for a face and its mirror."""
-    bodies = [model.rest(b, LARGE if b is BUILDS[-1] else {}) for b in BUILDS]
     areas = []
-    for body in bodies:
-        p = body.vertices[model.faces]
+    for adult in ADULTS:
+        shape = solve_shape(adult)
+        if isinstance(shape, Refused):
+            raise TypeError(shape.reason)
+        p = shape.rest.vertices[model.faces]
         areas.append(np.linalg.norm(np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0]), axis=1) * 0.5e4)
     largest = np.max(areas, axis=0)
     largest = np.maximum(largest, largest[mirrored_faces(model)])

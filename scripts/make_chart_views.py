@@ -205,6 +205,9 @@ def outlines(band: Band) -> np.ndarray:
 
 def main() -> None:
     model = BodyModel.load()
+    if len(load_cells()) > NOT_SKIN:
+        msg = "more cells than 16-bit samples can name"
+        raise ValueError(msg)
     rest = model.rest(FIGURE)
     standing = model.posed(rest, arm_pose(model, rest, unit(np.array([0.52, 0.02, -0.85]))))
     reaching = model.posed(rest, arm_pose(model, rest, unit(np.array([0.22, -0.62, -0.75]))))

@@ -56,7 +56,7 @@ class SeriesOutcome:
 
 
 @dataclass(frozen=True)
-class _Planned:
+class PlannedSeries:
     """A series that will be scored."""
 
     series: Series
@@ -92,13 +92,13 @@ def score_many(
     if len(set(names)) < len(names):
         reason = f"needed series folders of different names, got {', '.join(names)}."
         raise InputError(reason, "Score them in separate calls, or rename one.")
-    settings = _settings(weighting, masks, model)
+    settings = run_settings(weighting, masks, model)
     plans = [
-        _plan(path, out / name, settings, overwrite)
+        plan_series(path, out / name, settings, overwrite)
         for path, name in zip(series, names, strict=True)
     ]
-    jobs = [job for plan in plans if isinstance(plan, _Planned) for job in plan.jobs]
-    finished = _run(jobs, workers)
+    jobs = [job for plan in plans if isinstance(plan, PlannedSeries) for job in plan.jobs]
+    finished = run_jobs(jobs, workers)
     outcomes = []
     for path, plan in zip(series, plans, strict=True):
         if isinstance(plan, SeriesOutcome):
@@ -112,7 +112,8 @@ def score_many(
     return outcomes
 
 
-def _settings(weighting: Weighting, masks: str, model: str | None) -> RunSettings:
+def run_settings(weighting: Weighting, masks: str, model: str | None) -> RunSettings:
+    """The settings of a run, with the digest of the model where one may be needed."""
     if masks == "given":
         return RunSettings(weighting, masks, None, None, None)
     chosen = model or DEFAULT_MODEL
@@ -120,9 +121,9 @@ def _settings(weighting: Weighting, masks: str, model: str | None) -> RunSetting
     return RunSettings(weighting, masks, chosen, segmenter.name, segmenter.digest)
 
 
-def _plan(
+def plan_series(
     path: Path, out: Path, settings: RunSettings, overwrite: bool
-) -> _Planned | SeriesOutcome:
+) -> PlannedSeries | SeriesOutcome:
     """Check a series and lay out its jobs, or say why there are none."""
     try:
         series = read_series(path)
@@ -147,10 +148,10 @@ def _plan(
         for visit in series.visits
         for entry in sorted(visit.photos, key=lambda entry: entry.name)
     )
-    return _Planned(series, body, out, digest, jobs)
+    return PlannedSeries(series, body, out, digest, jobs)
 
 
-def _run(jobs: Sequence[PhotoJob], workers: int) -> Iterator[PhotoDone]:
+def run_jobs(jobs: Sequence[PhotoJob], workers: int) -> Iterator[PhotoDone]:
     """The jobs' outcomes in the order of the jobs."""
     if workers == 1 or len(jobs) < 2:
         yield from map(run_photo, jobs)
@@ -161,11 +162,11 @@ def _run(jobs: Sequence[PhotoJob], workers: int) -> Iterator[PhotoDone]:
 
 
 def _concluded(
-    path: Path, plan: _Planned, photos: Sequence[PhotoDone], settings: RunSettings
+    path: Path, plan: PlannedSeries, photos: Sequence[PhotoDone], settings: RunSettings
 ) -> SeriesOutcome:
     """Fuse, measure and write one series."""
     used = [photo for photo in photos if photo.result.evidence is not None]
-    visits = [_visit_evidence(visit.day, photos) for visit in plan.series.visits]
+    visits = [fuse_visit(visit.day, photos) for visit in plan.series.visits]
     measures = measure_series(visits, chart_facts(plan.body, settings.weighting), MeasureSettings())
     document = results_document(
         SeriesFacts(plan.series.study, plan.series.patient, settings.weighting),
@@ -199,7 +200,7 @@ def _verdict(photos: Sequence[PhotoDone], used: Sequence[PhotoDone]) -> tuple[St
     return "done", None
 
 
-def _visit_evidence(day: int, photos: Sequence[PhotoDone]) -> VisitEvidence:
+def fuse_visit(day: int, photos: Sequence[PhotoDone]) -> VisitEvidence:
     """Fuse a visit. Photos in order of digest, each once: listing order cannot change a byte."""
     by_digest = {
         photo.result.photo.digest + photo.job.entry.view: photo

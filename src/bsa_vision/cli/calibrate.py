@@ -30,9 +30,10 @@ def calibrate(
 
 
 def _show(document: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("photo", "verdict", "colour dE00 (raw), model", "mm/px", "tilt")
+    table = Table("photo", "verdict", "colour dE00 (raw), model", "mm/px", "tilt", box=SIMPLE_HEAD)
     for photo in document["photos"]:
         scale = photo["scale"]
         table.add_row(

@@ -27,10 +27,11 @@ def evaluate(
 
 
 def _show(document: dict[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     measures = ("dice", "iou", "precision", "recall")
-    table = Table("class", "true pixels", *measures)
+    table = Table("class", "true pixels", *measures, box=SIMPLE_HEAD)
     for row in document["classes"]:
         values = ("-" if row[name] is None else f"{row[name]:.4f}" for name in measures)
         table.add_row(row["name"], f"{row['true_pixels']:,}", *values)

@@ -17,9 +17,10 @@ def landmarks(
     if json:
         write_json(document)
         return
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("landmark", "where it is")
+    table = Table("landmark", "where it is", box=SIMPLE_HEAD)
     for landmark in document["landmarks"]:
         table.add_row(landmark["name"], landmark["meaning"])
     results().print(table)

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from bsa_vision.app.score import SeriesOutcome
 
 
+#: Columns of the table and where their numbers are in a visit.
+_STATES = {
+    "detached": "detached",
+    "detachable": "detachable",
+    "healed": "reepithelialised",
+    "erythema": "erythema",
+}
+
+
 class Weighting(StrEnum):
     """How a cell's share of the body surface is found."""
 
@@ -89,31 +98,23 @@ def show_outcome(outcome: "SeriesOutcome") -> None:
     """Print a series' table, what went wrong with it and where its report is."""
     from rich.table import Table
 
-    console = results()
     document = outcome.document
     if document is None:
         warn(f"{outcome.series}: {outcome.status}: {outcome.reason}", style="red")
         return
-    table = Table(title=f"{outcome.series.name}: percent of body surface", title_justify="left")
-    table.add_column("day")
-    for heading in ("counted", "detached", "detachable", "healed", "erythema", "not assessed"):
-        table.add_column(heading, justify="right")
+    title = f"{outcome.series.name}: percent of body surface (low to high)"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("day", no_wrap=True)
+    for heading in ("counted", *_STATES, "not assessed"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for visit in document["visits"]:
         table.add_row(
             f"D{visit['day']}",
-            *(
-                _interval(visit[name])
-                for name in (
-                    "counted_bsa",
-                    "detached",
-                    "detachable",
-                    "reepithelialised",
-                    "erythema",
-                )
-            ),
+            _interval(visit["counted_bsa"]),
+            *(_number(visit[name]["percent"]) for name in _STATES.values()),
             _number(visit["not_assessed_percent"]),
         )
-    console.print(table)
+    results().print(table)
     for line in _endpoint_lines(document["endpoints"]):
         say(line)
     for line in _photo_lines(document):
@@ -148,7 +149,9 @@ def _endpoint_lines(endpoints: dict[str, Any]) -> list[str]:
     maximum, responder = endpoints["max_counted_bsa"], endpoints["responder_d7"]
     day = "" if maximum["day"] is None else f", D{maximum['day']}, {maximum['status']}"
     lines = [f"Maximal counted BSA: {_given(maximum)}{day}"]
-    for rate_day, rate in endpoints["reepithelialisation_rate"].items():
+    rates = endpoints["reepithelialisation_rate"]
+    for rate_day in sorted(rates, key=int):
+        rate = rates[rate_day]
         flags = "".join(f", {flag}" for flag in rate["flags"])
         lines.append(f"Re-epithelialisation D{rate_day}: {_given(rate)}{flags}")
     call = {True: "yes", False: "no", None: f"not given: {responder.get('reason')}"}
@@ -176,5 +179,6 @@ def _photo_lines(document: dict[str, Any]) -> list[str]:
                 lines.append(f"{name}: {photo['reason']} {photo['remedy'] or ''}".rstrip())
             else:
                 notes = dict.fromkeys((photo["colour_reason"], photo["scale_reason"]))
-                lines += [f"{name}, but: {note}" for note in notes if note]
+                told = " ".join(note for note in notes if note)
+                lines += [f"{name}, but: {told}"] if told else []
     return lines

@@ -23,6 +23,8 @@ def train(
     try:
         from bsa_vision.app.train import train_model
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("bsa_vision"):
+            raise
         reason = f"Training needs the package {error.name}, which is not installed."
         raise InputError(reason, "Install the extra: pip install 'bsa-vision[train]'.") from None
 

@@ -85,10 +85,7 @@ def take_photo(light: Float32, effects: CameraEffects) -> NDArray[np.uint8]:
     image += grain * np.sqrt(
         np.float32(effects.shot_noise**2) * np.clip(image, 0, 1) + np.float32(effects.read_noise**2)
     )
-    encoded = _encoded(np.clip(image, 0, None))
-    if effects.contrast:
-        curve = encoded * encoded * (3 - 2 * encoded)
-        encoded += np.float32(effects.contrast * 0.5) * (curve - encoded)
+    encoded = _encoded(image, effects.contrast)
     if effects.saturation != 1:
         grey = encoded.mean(axis=2, keepdims=True)
         encoded = grey + np.float32(effects.saturation) * (encoded - grey)
@@ -98,15 +95,21 @@ def take_photo(light: Float32, effects: CameraEffects) -> NDArray[np.uint8]:
     return np.asarray(np.clip(encoded * 255 + 0.5, 0, 255), np.uint8)
 
 
-def _encoded(linear: Float32) -> Float32:
-    """sRGB encoding with a soft shoulder that starts at 0.8 of full scale; (H, W, 3) 0..1."""
-    knee = np.float32(0.8)
-    room = 1 - knee
-    over = np.maximum(linear - knee, 0)
-    squeezed = np.minimum(linear, knee) + room * (1 - np.exp(-over / room))
-    table = np.arange(4097, dtype=np.float32) / 4096
-    table = np.where(table <= 0.0031308, 12.92 * table, 1.055 * table ** (1 / 2.4) - 0.055)
-    encoded: Float32 = table.astype(np.float32)[(squeezed * 4096).astype(np.int32)]
+def _encoded(linear: Float32, contrast: float) -> Float32:
+    """Tone curve of linear (H, W, 3): a shoulder from 0.8 of full scale, sRGB, S-shaped contrast.
+
+    Looked up in a table over the square root of the light, which is fine where the curve is steep.
+    """
+    top, entries = 4.0, 8191
+    x = (np.arange(entries + 1, dtype=np.float64) / entries) ** 2 * top
+    knee = 0.8
+    x = np.minimum(x, knee) + (1 - knee) * (1 - np.exp(-np.maximum(x - knee, 0) / (1 - knee)))
+    table = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
+    table += 0.5 * contrast * (table * table * (3 - 2 * table) - table)
+    scaled = np.clip(linear, 0, top)
+    scaled *= np.float32(entries**2 / top)
+    np.sqrt(scaled, out=scaled)
+    encoded: Float32 = np.take(table.astype(np.float32), scaled.astype(np.int16))
     return encoded
 
 

@@ -150,7 +150,9 @@ def cover(
         here, edge = position[chosen], depth[chosen]
         cloth = dressing.noise.sample(here, 0.02)
         if dressing.material == "film":
-            haze = np.clip(0.3 + 0.12 * cloth[:, 1] + 0.5 * smoothstep(0.005, 0.001, edge), 0.2, 0.8)
+            haze = np.clip(
+                0.3 + 0.12 * cloth[:, 1] + 0.5 * smoothstep(0.005, 0.001, edge), 0.2, 0.8
+            )
             crease = 1 - smoothstep(0.0, 0.25, np.abs(cloth[:, 0]))
             haze = np.clip(haze + 0.25 * crease, 0, 0.9)[:, None]
             albedo[chosen] = albedo[chosen] * (1 - haze) + 0.62 * haze

@@ -7,6 +7,7 @@ has no melanin, so detached skin is red in every skin tone.
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,14 @@ from bsa_vision.phantom.skin import HAEMOGLOBIN, MELANIN, srgb_to_linear
 _FRESH_DERMIS = ((200, 62, 60), (176, 36, 40), (222, 98, 92), (190, 60, 80), (205, 80, 62))
 _DEEP_DERMIS = ((120, 20, 26), (150, 32, 38), (96, 26, 36), (140, 50, 50))
 _SLOUGH = ((208, 188, 120), (226, 208, 158), (190, 178, 118), (214, 180, 132), (176, 168, 132))
-_DUSKY = ((118, 98, 118), (112, 90, 92), (98, 88, 106), (130, 104, 98), (92, 74, 90), (140, 118, 124))
+_DUSKY = (
+    (118, 98, 118),
+    (112, 90, 92),
+    (98, 88, 106),
+    (130, 104, 98),
+    (92, 74, 90),
+    (140, 118, 124),
+)
 _NEW_SKIN = ((236, 178, 172), (226, 160, 156), (232, 190, 182), (214, 150, 150), (240, 196, 184))
 _BLISTER = ((186, 170, 140), (160, 148, 146), (110, 70, 88), (205, 190, 160), (150, 120, 110))
 _RIM = ((232, 222, 214), (205, 196, 196), (222, 206, 186), (180, 168, 172))
@@ -102,7 +110,7 @@ def random_lesion_look(rng: np.random.Generator) -> LesionLook:
         crusting=float(rng.uniform(0.3, 1) * (rng.random() < 0.35)),
         rim_m=float(rng.uniform(0.0008, 0.0035)),
         wetness=float(rng.uniform(0.15, 1.0)),
-        new_amount=float(rng.uniform(0.45, 0.9)),
+        new_amount=float(rng.uniform(0.55, 0.92)),
         mottling=float(rng.uniform(0.1, 0.6)),
         scale=float(rng.uniform(0, 1)),
         noise=Noise.from_rng(rng),
@@ -118,9 +126,12 @@ class _Grain:
     fine: Float32
 
 
+Record = TypeVar("Record", LesionState, _Grain, Borders, Paint)
+
+
 def _wrinkles(look: LesionLook, position: Float32) -> Float32:
     """Band-limited relief (N, 4), drawn out in two directions as in wrinkled paper."""
-    first = position * np.float32((1.0, 1.0, 0.45))
+    first = position * np.array((1.0, 1.0, 0.45), np.float32)
     second = position @ np.array([[0.6, 0.3, 0.5], [-0.4, 0.5, 0.3], [0.5, -0.2, 0.9]], np.float32)
     one = look.noise.sample(first, look.wrinkle_m, "blobs")
     two = look.noise.sample(second, 0.7 * look.wrinkle_m, "blobs")
@@ -163,7 +174,9 @@ def paint_skin(
     # On dark skin the same redness shows as a dusky darkening.
     dark = np.clip(1 - healthy.mean(axis=1) / 0.25, 0, 1)
     blood = look.redness * erythema * (1 + 0.9 * dark)
-    purple = 0.3 * dark * erythema + look.purpura * smoothstep(0.6, 1.0, erythema) * smoothstep(0.2, 1.2, state.blobs[:, 1])
+    purple = 0.3 * dark * erythema + look.purpura * smoothstep(0.6, 1.0, erythema) * smoothstep(
+        0.2, 1.2, state.blobs[:, 1]
+    )
     albedo = healthy * np.exp(-blood[:, None] * HAEMOGLOBIN - purple[:, None] * MELANIN)
     paint = Paint(
         albedo=albedo.astype(np.float32),
@@ -174,29 +187,21 @@ def paint_skin(
     for code, painter in _PAINTERS:
         chosen = np.flatnonzero(state.label == code)
         if chosen.size:
-            paint = _painted(painter, look, state, grain, borders, paint, chosen)
+            part = painter(
+                look,
+                _rows(state, chosen),
+                _rows(grain, chosen),
+                _rows(borders, chosen),
+                _rows(paint, chosen),
+            )
+            for name, values in vars(paint).items():
+                values[chosen] = getattr(part, name)
     return _with_rim(look, state, grain, borders, paint, mm_per_px)
 
 
-def _rows(record: object, chosen: NDArray[np.intp]) -> dict[str, NDArray[np.generic]]:
-    return {name: values[chosen] for name, values in vars(record).items()}
-
-
-def _painted(painter, look, state, grain, borders, paint, chosen):  # type: ignore[no-untyped-def]
-    """`paint` with the chosen rows replaced by what a painter makes of them."""
-    part = painter(
-        look,
-        LesionState(**_rows(state, chosen)),
-        _Grain(**_rows(grain, chosen)),
-        Borders(**_rows(borders, chosen)),
-        Paint(**_rows(paint, chosen)),
-    )
-    merged = {}
-    for name, values in vars(paint).items():
-        copy = values.copy()
-        copy[chosen] = getattr(part, name)
-        merged[name] = copy
-    return Paint(**merged)
+def _rows(record: Record, chosen: NDArray[np.intp]) -> Record:
+    """The record of some of the points."""
+    return replace(record, **{name: values[chosen] for name, values in vars(record).items()})
 
 
 def _detachable(
@@ -216,7 +221,9 @@ def _detachable(
     folds = look.wrinkles * np.maximum(lines, 0.7 * cross)
     crests = smoothstep(0.7, 1.8, grain.wrinkle[:, 3])
     albedo = albedo * (1 - 0.42 * folds + 0.2 * look.wrinkles * crests)[:, None]
-    blister = smoothstep(look.blisters, look.blisters + 0.5, state.blobs[:, 3] + 0.5 * state.fine[:, 1])
+    blister = smoothstep(
+        look.blisters, look.blisters + 0.5, state.blobs[:, 3] + 0.5 * state.fine[:, 1]
+    )
     albedo = _mix(albedo, look.blister * tone[:, None] ** 0.4, 0.8 * blister)
     edge = blister * (1 - blister) * 4
     albedo = albedo * (1 - 0.25 * edge)[:, None]
@@ -260,7 +267,9 @@ def _detached(
     )
     return Paint(
         albedo=np.clip(albedo, 0.004, 0.9).astype(np.float32),
-        gloss=np.clip(0.15 + 1.8 * wet * (1 - 0.5 * slough - 0.6 * crust), 0.05, 2.0).astype(np.float32),
+        gloss=np.clip(0.15 + 1.8 * wet * (1 - 0.5 * slough - 0.6 * crust), 0.05, 2.0).astype(
+            np.float32
+        ),
         roughness=(0.22 + 0.2 * slough + 0.25 * dry).astype(np.float32),
         height_m=height.astype(np.float32),
     )
@@ -270,20 +279,18 @@ def _healed(
     look: LesionLook, state: LesionState, grain: _Grain, borders: Borders, paint: Paint
 ) -> Paint:
     young = np.exp(-np.clip(state.since, 0, 30) / 4)
-    pink = look.new_skin * np.exp(-(0.45 * look.redness * young)[:, None] * HAEMOGLOBIN)
+    pink = look.new_skin * np.exp(-(look.redness * (0.12 + 0.45 * young))[:, None] * HAEMOGLOBIN)
     tone = np.clip(paint.albedo.mean(axis=1, keepdims=True) / 0.32, 0.18, 1.15)
     amount = np.clip(look.new_amount + 0.15 * young + 0.1 * state.fine[:, 1], 0.1, 0.95)
     albedo = _mix(paint.albedo, pink * tone**0.55, amount)
     mottle = look.mottling * (0.3 * grain.middle[:, 0] + 0.25 * grain.middle[:, 1])
     pigment = look.mottling * 0.25 * smoothstep(0.4, 1.4, state.fine[:, 2])
-    albedo = albedo * np.exp(
-        -mottle[:, None] * HAEMOGLOBIN * 0.8 - pigment[:, None] * MELANIN
-    )
+    albedo = albedo * np.exp(-mottle[:, None] * HAEMOGLOBIN * 0.8 - pigment[:, None] * MELANIN)
     flakes = smoothstep(1.4, 1.7, grain.wrinkle[:, 2] + 0.5 * grain.fine[:, 2])
     flakes = flakes * look.scale * np.exp(-borders.into_healed / 0.02)
     albedo = _mix(albedo, look.rim, 0.7 * flakes)
-    outline = np.exp(-borders.into_healed / 0.0015)
-    albedo = albedo * (1 - 0.12 * outline)[:, None]
+    outline = np.exp(-borders.into_healed / 0.002)
+    albedo = albedo * np.exp(-0.35 * outline[:, None] * HAEMOGLOBIN)
     return Paint(
         albedo=np.clip(albedo, 0.004, 0.9).astype(np.float32),
         gloss=(0.3 + 0.35 * look.wetness * young).astype(np.float32),

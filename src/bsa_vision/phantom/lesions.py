@@ -10,6 +10,7 @@ before, lies around and fades. Days are counted from D0.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,9 +108,12 @@ def sample_surface(vertices: FloatArray, cell_cm2: float = 0.25) -> Surface:
     model = BodyModel.load()
     faces = np.flatnonzero(model.skin_faces).astype(np.int32)
     corners = vertices[model.faces[faces]]
-    area = np.linalg.norm(
-        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
-    ) / 2
+    area = (
+        np.linalg.norm(
+            np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+        )
+        / 2
+    )
     cuts = np.ceil(np.sqrt(area * 1e4 / cell_cm2)).astype(int)
     all_faces, all_bary, all_area = [], [], []
     for k in np.unique(cuts):
@@ -253,8 +257,9 @@ class LesionCourse:
         """Redness 0..1 of each point (N,), from a halo, spots and what is about to detach."""
         ragged = beyond + 0.035 * fine[:, 3] + 0.02 * blobs[:, 2]
         halo = smoothstep(-0.16, -0.03, ragged)
-        spots = smoothstep(1.55 - 1.1 * self.macules, 2.3 - 1.1 * self.macules,
-                           blobs[:, 1] + 0.5 * fine[:, 3])
+        spots = smoothstep(
+            1.55 - 1.1 * self.macules, 2.3 - 1.1 * self.macules, blobs[:, 1] + 0.5 * fine[:, 3]
+        )
         spots = spots * smoothstep(-0.75, -0.2, beyond) * np.float32(0.5 + 0.5 * self.macules)
         red = np.maximum(halo, spots)
         rise = np.clip((day + 3.5 - self.onset_day) / 2, 0, 1)
@@ -276,7 +281,7 @@ def random_course(rng: np.random.Generator, surface: Surface, max_fraction: floa
     max_fraction : share of the skin to be ever affected, 0..1.
     """
     noises = tuple(Noise.from_rng(rng) for _ in range(4))
-    values = {
+    values: dict[str, Any] = {
         "noises": noises,
         "max_fraction": max_fraction,
         "onset_day": float(rng.uniform(-5.0, -1.5)),

@@ -86,22 +86,26 @@ def random_lighting(rng: np.random.Generator, to_camera: FloatArray, up: FloatAr
         towards /= np.linalg.norm(towards)
         colour = planckian_rgb(float(np.clip(kelvin * np.exp(rng.normal(0, 0.12)), 2200, 9000)))
         lamps.append(
-            Lamp(towards.astype(np.float32), colour * np.float32(share * np.pi / 2),
-                 float(rng.uniform(0.02, 0.3)))
+            Lamp(
+                towards.astype(np.float32),
+                colour * np.float32(share * np.pi / 2),
+                float(rng.uniform(0.02, 0.3)),
+            )
         )
     if rng.random() < 0.25:
         flash = to_camera + 0.04 * rng.normal(size=3)
         flash /= np.linalg.norm(flash)
         lamps.append(
-            Lamp(flash.astype(np.float32), planckian_rgb(5600) * np.float32(rng.uniform(0.2, 0.8)),
-                 0.02)
+            Lamp(
+                flash.astype(np.float32),
+                planckian_rgb(5600) * np.float32(rng.uniform(0.2, 0.8)),
+                0.02,
+            )
         )
     sky = planckian_rgb(float(np.clip(kelvin * np.exp(rng.normal(0.05, 0.15)), 2200, 9500)))
     overhead = up + 0.5 * to_camera + 0.3 * rng.normal(size=3)
     overhead /= np.linalg.norm(overhead)
-    return Lighting(
-        tuple(lamps), sky * np.float32(1 - key_share), overhead.astype(np.float32)
-    )
+    return Lighting(tuple(lamps), sky * np.float32(1 - key_share), overhead.astype(np.float32))
 
 
 def illuminant(lighting: Lighting) -> Float32:
@@ -213,40 +217,42 @@ def shade(
             wrap = wraps[channel]
             light[channel] += colour * reach * np.maximum((cosine + wrap) / (1 + wrap), 0)
             shine[channel] += colour * lobe
-    return np.stack(
-        [surfaces.albedo[:, c] * light[c] + shine[c] for c in range(3)], axis=1
-    ).astype(np.float32)
+    return np.stack([surfaces.albedo[:, c] * light[c] + shine[c] for c in range(3)], axis=1).astype(
+        np.float32
+    )
 
 
 def perturbed_normals(
-    position: Float32, normal: Float32, height_m: Float32, group: NDArray[np.int32],
+    position: Float32,
+    normal: Float32,
+    height_m: Float32,
+    group: NDArray[np.int32],
     size: tuple[int, int],
 ) -> Float32:
     """Normals (N, 3) tilted by a height field along the picture (Mikkelsen 2010)."""
     width, height = size
-    p = position.reshape(height, width, 3)
-    n = normal.reshape(height, width, 3)
+    p = np.ascontiguousarray(position.T).reshape(3, height, width)
+    n = np.ascontiguousarray(normal.T).reshape(3, height, width)
     h = height_m.reshape(height, width)
     g = group.reshape(height, width)
     px, py = np.zeros_like(p), np.zeros_like(p)
     hx, hy = np.zeros_like(h), np.zeros_like(h)
-    px[:, :-1], py[:-1] = p[:, 1:] - p[:, :-1], p[1:] - p[:-1]
-    hx[:, :-1], hy[:-1] = h[:, 1:] - h[:, :-1], h[1:] - h[:-1]
-    hx[:, :-1][g[:, 1:] != g[:, :-1]] = 0
-    hy[:-1][g[1:] != g[:-1]] = 0
+    px[:, :, :-1], py[:, :-1] = p[:, :, 1:] - p[:, :, :-1], p[:, 1:] - p[:, :-1]
+    hx[:, :-1] = (h[:, 1:] - h[:, :-1]) * (g[:, 1:] == g[:, :-1])
+    hy[:-1] = (h[1:] - h[:-1]) * (g[1:] == g[:-1])
     first, second = _cross(py, n), _cross(n, px)
-    scale = np.einsum("ijk,ijk->ij", px, first)
-    tilt = np.sign(scale)[..., None] * (hx[..., None] * first + hy[..., None] * second)
-    limit = np.abs(scale) + 1e-12
-    steep = np.sqrt(np.einsum("ijk,ijk->ij", tilt, tilt)) / limit
-    tilt *= (np.minimum(1, 0.9 / np.maximum(steep, 1e-6)))[..., None]
-    return _unit((limit[..., None] * n - tilt).reshape(-1, 3))
+    scale = (px * first).sum(axis=0)
+    tilt = np.sign(scale) * (hx * first + hy * second)
+    limit = np.abs(scale) + np.float32(1e-12)
+    steep = np.sqrt((tilt * tilt).sum(axis=0)) / limit
+    tilt *= np.minimum(1, np.float32(0.9) / np.maximum(steep, np.float32(1e-6)))
+    bent = limit * n - tilt
+    bent /= np.maximum(np.sqrt((bent * bent).sum(axis=0)), np.float32(1e-20))
+    return np.ascontiguousarray(bent.reshape(3, -1).T)
 
 
 def _cross(a: Float32, b: Float32) -> Float32:
-    """Cross product along the last axis, without numpy's overhead."""
-    result = np.empty_like(a)
-    result[..., 0] = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
-    result[..., 1] = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
-    result[..., 2] = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return result
+    """Cross product along the first axis."""
+    return np.stack(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    )

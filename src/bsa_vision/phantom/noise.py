@@ -9,12 +9,14 @@ map_coordinates, and the same function serves pixels and body cells.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+#: float32 throughout; the type is wider because NumPy does not type mixed expressions narrowly.
+Float32 = NDArray[np.floating[Any]]
 
 #: Voxels per side of a volume, and slices per row of its atlas.
 SIDE = 96

@@ -23,6 +23,7 @@ from bsa_vision.phantom.views import scaled_camera
 
 _PLANE, _SKIN, _CAVITY, _SHEET, _PROP = range(5)
 _FAR = 30.0
+_STEP = 2
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,7 @@ def render(scene: Scene, supersample: float = 1.0) -> Rendering:
     size = (round(width * supersample), round(height * supersample))
     camera = scaled_camera(scene.camera, size[0] / width, size)
     model = BodyModel.load()
-    caster = Caster(
-        [Mesh(scene.vertices, model.faces), *(prop.mesh for prop in scene.props)]
-    )
+    caster = Caster([Mesh(scene.vertices, model.faces), *(prop.mesh for prop in scene.props)])
     rays = pixel_rays(camera)
     eye = camera.centre().astype(np.float32)
     hits = caster.nearest(eye, rays)
@@ -125,9 +124,7 @@ def _mm_per_px(pixels: _Pixels, camera: Camera) -> float:
     return depth / float(camera.k[0, 0]) * 1000
 
 
-def _sort_hits(
-    scene: Scene, hits: Hits, rays: Float32, eye: Float32, pixels: _Pixels
-) -> None:
+def _sort_hits(scene: Scene, hits: Hits, rays: Float32, eye: Float32, pixels: _Pixels) -> None:
     """Nearest of planes, sheet and meshes for each ray: sets distance, group and plane normals."""
     pixels.normal[:] = -rays
     for plane in scene.planes:
@@ -137,13 +134,21 @@ def _sort_hits(
         pixels.distance[nearer] = reach[nearer]
         pixels.normal[nearer] = plane.normal
     if scene.sheet is not None:
-        normal = scene.sheet.normal.astype(np.float32)
+        normal, centre, right, down = (
+            vector.astype(np.float32)
+            for vector in (
+                scene.sheet.normal,
+                scene.sheet.centre,
+                scene.sheet.right,
+                scene.sheet.down,
+            )
+        )
         slope = rays @ normal
-        reach = ((scene.sheet.centre - eye) @ normal) / np.where(slope > -1e-4, -1e-4, slope)
-        reach = reach.astype(np.float32)
-        away = (eye + rays * reach[:, None]) - scene.sheet.centre.astype(np.float32)
-        inside = np.abs(away @ scene.sheet.right.astype(np.float32)) < SHEET_MM[0] / 2000
-        inside &= np.abs(away @ scene.sheet.down.astype(np.float32)) < SHEET_MM[1] / 2000
+        reach = ((centre - eye) @ normal) / np.where(slope > -1e-4, np.float32(-1e-4), slope)
+        shift = eye - centre
+        x = shift @ right + reach * (rays @ right)
+        y = shift @ down + reach * (rays @ down)
+        inside = (np.abs(x) < SHEET_MM[0] / 2000) & (np.abs(y) < SHEET_MM[1] / 2000)
         inside &= (reach > 0.05) & (reach < pixels.distance) & (slope < -1e-4)
         pixels.distance[inside] = reach[inside]
         pixels.normal[inside] = normal
@@ -163,15 +168,28 @@ def _paint_planes(
     focal = float(camera.k[0, 0])
     background = pixels.group == _PLANE
     pixels.albedo[background] = 0.3
+    width, height = camera.size
+    coarse = rays.reshape(height, width, 3)[::_STEP, ::_STEP]
     for plane in scene.planes:
         here = background & (np.abs((position - plane.point) @ plane.normal) < 1e-3)
         chosen = np.flatnonzero(here)
         if not chosen.size:
             continue
         scale = float(np.median(pixels.distance[chosen])) / focal * 1000
-        pixels.albedo[chosen], pixels.height[chosen] = plane_surface(
-            plane, position[chosen], scale
-        )
+        # Cloth is smooth enough to be made at half the resolution and blown up.
+        flat = coarse.reshape(-1, 3)
+        slope = flat @ plane.normal
+        reach = ((plane.point - eye) @ plane.normal) / np.where(slope > -1e-4, -1e-4, slope)
+        spots = eye + flat * np.clip(reach, 0, _FAR).astype(np.float32)[:, None]
+        colour, relief = plane_surface(plane, spots, scale)
+        both = np.concatenate([colour, relief[:, None]], axis=1).reshape(*coarse.shape[:2], 4)
+        shift = np.array([[1 / _STEP, 0, 0], [0, 1 / _STEP, 0]], np.float32)
+        blown = cv2.warpAffine(
+            both, shift, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        found = np.asarray(blown, np.float32).reshape(-1, 4)[chosen]
+        pixels.albedo[chosen], pixels.height[chosen] = found[:, :3], found[:, 3]
         pixels.gloss[chosen] = plane.gloss
     chosen = np.flatnonzero(pixels.group == _SHEET)
     if scene.sheet is not None and chosen.size:
@@ -284,9 +302,7 @@ def _paint_prop(
     normals = vertex_normals(prop.mesh.vertices, prop.mesh.faces)
     index = prop.mesh.faces[hits.face[chosen]]
     smooth = np.einsum("nk,nkc->nc", hits.barycentric[chosen], normals[index])
-    pixels.normal[chosen] = smooth / np.maximum(
-        np.linalg.norm(smooth, axis=1, keepdims=True), 1e-6
-    )
+    pixels.normal[chosen] = smooth / np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-6)
     cloth = scene.case.skin.noise.sample(position[chosen], prop.fold_m)
     pixels.albedo[chosen] = np.clip(prop.colour * (1 + 0.05 * cloth[:, :1]), 0.005, 0.93)
     pixels.height[chosen] = 0.012 * prop.fold_m * cloth[:, 1]
@@ -302,7 +318,10 @@ def _draw_tubes(
         t = np.linspace(0, 1, 60)[:, None]
         p = tube.points
         curve = (
-            (1 - t) ** 3 * p[0] + 3 * t * (1 - t) ** 2 * p[1] + 3 * t**2 * (1 - t) * p[2] + t**3 * p[3]
+            (1 - t) ** 3 * p[0]
+            + 3 * t * (1 - t) ** 2 * p[1]
+            + 3 * t**2 * (1 - t) * p[2]
+            + t**3 * p[3]
         ) * np.array(size)
         width = max(tube.width_mm / mm_per_px, 1.2)
         canvas = np.zeros((size[1], size[0]), np.uint8)

@@ -1,6 +1,7 @@
 """A photo about to be taken: who, in which pose, on which day, seen from where, in what light."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from bsa_vision.phantom.lighting import Lighting, random_lighting
 from bsa_vision.phantom.noise import Float32
 from bsa_vision.phantom.patient import PhantomPatient, random_patient
 from bsa_vision.phantom.raycast import vertex_normals
-from bsa_vision.phantom.skin import SkinLook, random_skin_look
+from bsa_vision.phantom.skin import SkinLook, random_skin_look, srgb_to_linear
 from bsa_vision.phantom.surroundings import (
     Plane,
     Prop,
@@ -112,24 +113,21 @@ class Framing:
     harshness: float
 
 
-def make_case(seed: int, textures: object = None, max_fraction: float | None = None) -> Case:
+def make_case(seed: int, textures: Path | None = None, max_fraction: float | None = None) -> Case:
     """A patient with a disease course, drawn at random.
 
     Parameters
     ----------
     seed : same seed, same case.
-    textures : folder of skin maps (Path) or None.
+    textures : folder of skin maps, or None.
     max_fraction : share of the skin ever affected; drawn from 3-60 % when None.
     """
-    from pathlib import Path
-
     rng = np.random.default_rng([seed, 2])
     patient = random_patient(seed)
     surface = sample_surface(patient.rest.vertices)
     drawn = float(np.exp(rng.uniform(np.log(0.03), np.log(0.6))))
     course = random_course(rng, surface, drawn if max_fraction is None else max_fraction)
-    folder = Path(str(textures)) if textures is not None else None
-    return Case(patient, surface, course, random_skin_look(rng, folder), random_lesion_look(rng))
+    return Case(patient, surface, course, random_skin_look(rng, textures), random_lesion_look(rng))
 
 
 def random_dressings(rng: np.random.Generator, case: Case, mean: float) -> tuple[Dressing, ...]:
@@ -160,7 +158,8 @@ def build_scene(
     vertices = model.posed(case.patient.rest, random_pose(rng, view))
     stray = framing.harshness
     direction = view_direction(
-        view.azimuth_deg + rng.normal(0, 5 + 9 * stray), view.elevation_deg + rng.normal(3, 3 + 6 * stray)
+        view.azimuth_deg + rng.normal(0, 5 + 9 * stray),
+        view.elevation_deg + rng.normal(3, 3 + 6 * stray),
     )
     group = vertices[view_groups()[view.group]]
     if framing.close_up is not None:
@@ -264,8 +263,6 @@ def _tube(rng: np.random.Generator) -> Tube:
     points = np.stack([start, start + (end - start) / 3 + bend[0],
                        start + (end - start) * 2 / 3 + bend[1], end])  # fmt: skip
     shades = ((225, 225, 220), (120, 170, 210), (200, 60, 60), (90, 160, 120), (60, 60, 60))
-    from bsa_vision.phantom.skin import srgb_to_linear
-
     colour = srgb_to_linear(np.array(shades[rng.integers(len(shades))], np.uint8))
     return Tube(points, float(rng.uniform(2.5, 9)), colour)
 
@@ -276,9 +273,3 @@ def lesion_vertices(scene_case: Case, day: float, label: Label) -> NDArray[np.in
     state = scene_case.course.state(surface.position[::7], surface.inclination[::7], day)
     faces = surface.face[::7][state.label == label]
     return np.asarray(BodyModel.load().faces[faces, 0], np.intp)
-
-
-__all__ = [
-    "VIEWS", "Camera", "CameraEffects", "Case", "Framing", "Scene", "Tube", "build_scene",
-    "lesion_vertices", "make_case", "random_dressings",
-]  # fmt: skip

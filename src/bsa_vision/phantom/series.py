@@ -267,9 +267,7 @@ def _write_geometry(file: Path, scene: Scene) -> None:
 def _sheet_truth(sheet: SheetPlacement, camera: Camera) -> dict[str, Any]:
     """Where the sheet is in the picture; its frame has the centre as origin, x right, y down."""
     axes = np.stack([sheet.right / 1000, sheet.down / 1000], axis=1)
-    homography = camera.k @ np.column_stack(
-        [camera.r @ axes, camera.r @ sheet.centre + camera.t]
-    )
+    homography = camera.k @ np.column_stack([camera.r @ axes, camera.r @ sheet.centre + camera.t])
     homography /= homography[2, 2]
     flat: FloatArray = homography[:2, :2] - np.outer(homography[:2, 2], homography[2, :2])
     normal = camera.r @ sheet.normal

@@ -146,7 +146,7 @@ def skin_albedo(
     albedo = albedo * np.exp(-blood[:, None] * HAEMOGLOBIN - melanin[:, None] * MELANIN)
     if look.body_hair > 0 and mm_per_px < 1.2:
         lean = position + 0.004 * patches[:, :3]
-        strands = look.noise.sample(lean * np.float32((1, 1, 0.15)), 0.0022)[:, 0]
+        strands = look.noise.sample(lean * np.array((1, 1, 0.15), np.float32), 0.0022)[:, 0]
         hairy = smoothstep(0.2, 1.6, patches[:, 3] + look.body_hair - 0.3)
         albedo = albedo * (1 - 0.55 * hairy * smoothstep(1.3, 2.0, strands))[:, None]
     return np.clip(albedo, 0.004, 0.95).astype(np.float32)

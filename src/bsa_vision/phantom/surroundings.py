@@ -259,7 +259,8 @@ def pillow(rng: np.random.Generator, centre: FloatArray, rotation: FloatArray) -
     vertices = (ball * sizes) @ turn.T @ rotation + centre
     cells = np.arange(count * 2 * count).reshape(count, 2 * count)
     a, b, c, d = (
-        corner.ravel() for corner in (cells[:-1, :-1], cells[1:, :-1], cells[1:, 1:], cells[:-1, 1:])
+        corner.ravel()
+        for corner in (cells[:-1, :-1], cells[1:, :-1], cells[1:, 1:], cells[:-1, 1:])
     )
     faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)]).astype(np.int32)
     return Prop(Mesh(vertices, faces), random_colour(rng), 0.05, Label.BACKGROUND, 0.15)
@@ -279,8 +280,9 @@ def gloved_hand(rng: np.random.Generator, target: FloatArray, towards: FloatArra
         np.arange(len(model.skin_bones)), model.skin_weights.argmax(axis=1)
     ]
     stems = ("lowerarm02.L", "wrist.L", "finger", "metacarpal")
-    wanted = np.array([label.startswith(stems) and label.endswith(".L")
-                       for label in model.bone_labels])[strongest]
+    wanted = np.array(
+        [label.startswith(stems) and label.endswith(".L") for label in model.bone_labels]
+    )[strongest]
     kept: NDArray[np.intp] = np.flatnonzero(wanted[model.faces].all(axis=1))
     used, faces = np.unique(model.faces[kept], return_inverse=True)
     hand = posed[used]

@@ -203,7 +203,5 @@ def framing_camera(
         centre[:2] += (small + large) / 2 * distance * 0.8
         ratio = float(((large - small) / 2 / half).max())
         distance = max(distance * (1 + 0.8 * (ratio - 1)), 0.15 - (low[2] - centre[2]))
-    k = np.array(
-        [[focal, 0, (size[0] - 1) / 2], [0, focal, (size[1] - 1) / 2], [0, 0, 1.0]]
-    )
+    k = np.array([[focal, 0, (size[0] - 1) / 2], [0, focal, (size[1] - 1) / 2], [0, 0, 1.0]])
     return Camera(k=k, r=rotation, t=np.array([0, 0, distance]) - centre, size=size)

@@ -1,0 +1,127 @@
+"""Do nominal 90 % intervals cover the truth? Rendered patients, the shipped model, true landmarks.
+
+    .venv/bin/python scripts/benchmark_coverage.py OUT [--patients 20] [--workers 2] [--masks model]
+
+Renders what is not there yet, assesses every photo once (kept in OUT/evidence), then measures; run
+again with other interval settings it takes seconds. No training has seen the patients' seeds.
+"""
+
+import argparse
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bsa_vision.app.score import (
+    PlannedSeries,
+    fuse_visit,
+    plan_series,
+    run_jobs,
+    run_settings,
+)
+from bsa_vision.measures.series import measure_series
+from bsa_vision.measures.settings import MeasureSettings
+from bsa_vision.phantom.series import render_series
+from bsa_vision.pipeline import chart_facts
+
+FIRST_SEED = 900_000
+DAYS = (0, 7, 12)
+VIEWS = (
+    "whole_front",
+    "whole_back",
+    "head_front",
+    "trunk_front",
+    "trunk_back",
+    "trunk_left",
+    "trunk_right",
+    "legs_front",
+    "legs_back",
+    "arm_left_front",
+    "arm_right_back",
+)
+SIZE = (900, 1200)
+STATES = ("counted_bsa", "detached", "detachable", "reepithelialised", "erythema")
+
+
+def rendered(out: Path, seed: int, workers: int) -> Path:
+    """The series folder of a patient, rendered once."""
+    folder = out / f"patient-{seed}"
+    if not (folder / "series.json").exists():
+        render_series(folder, seed, DAYS, VIEWS, SIZE, workers=workers)
+    return folder
+
+
+def assessed(out: Path, folder: Path, masks: str, workers: int):
+    """Evidence of every visit and the plan, computed once."""
+    cache = out / "evidence" / f"{folder.name}-{masks}.pickle"
+    settings = run_settings("personal", masks, None)
+    plan = plan_series(folder, out / "scored" / masks / folder.name, settings, overwrite=True)
+    if not isinstance(plan, PlannedSeries):
+        sys.exit(f"{folder}: {plan.reason}")
+    if cache.exists():
+        return plan, pickle.loads(cache.read_bytes())  # noqa: S301  (our own file)
+    photos = list(run_jobs(plan.jobs, workers))
+    refused = [f"{p.job.entry.name}: {p.result.refused}" for p in photos if p.result.refused]
+    visits = [fuse_visit(visit.day, photos) for visit in plan.series.visits]
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_bytes(pickle.dumps((visits, refused)))
+    return plan, (visits, refused)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--patients", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--masks", choices=("model", "given"), default="model")
+    parser.add_argument("--render-only", action="store_true")
+    args = parser.parse_args()
+    rows = []
+    for seed in range(FIRST_SEED, FIRST_SEED + args.patients):
+        folder = rendered(args.out, seed, args.workers)
+        if args.render_only:
+            continue
+        plan, (visits, refused) = assessed(args.out, folder, args.masks, args.workers)
+        truth = json.loads((folder / "truth" / "truth.json").read_text())
+        measures = measure_series(visits, chart_facts(plan.body, "personal"), MeasureSettings())
+        for measured, true in zip(measures.visits, truth["visits"], strict=True):
+            rows.append(row(measured, true))
+            print(folder.name, describe(rows[-1]), f"refused {len(refused)}", flush=True)
+    if rows:
+        summarise(rows)
+
+
+def row(measured, true):
+    """(day, {state: (truth, estimate)}); what lies under a dressing is part of the truth."""
+    wanted = dict(true["percent_if_no_dressing"])
+    wanted["counted_bsa"] = wanted["detached"] + wanted["detachable"]
+    return measured.day, {name: (wanted[name], measured.estimates[name]) for name in STATES}
+
+
+def describe(one) -> str:
+    day, values = one
+    truth, estimate = values["counted_bsa"]
+    inside = estimate.low <= truth <= estimate.high
+    return (
+        f"D{day:02d} counted {estimate.percent:5.1f} ({estimate.low:5.1f} to {estimate.high:5.1f}) "
+        f"truth {truth:5.1f} {'' if inside else 'MISSED'}"
+    )
+
+
+def summarise(rows) -> None:
+    print(f"{len(rows)} visits")
+    for name in STATES:
+        pairs = [values[name] for _, values in rows]
+        covered = np.mean([e.low <= t <= e.high for t, e in pairs])
+        error = np.array([e.percent - t for t, e in pairs])
+        width = np.mean([e.high - e.low for _, e in pairs])
+        print(
+            f"{name:17s} covered {covered:.0%}  mean absolute error {np.abs(error).mean():.2f}  "
+            f"bias {error.mean():+.2f}  worst {np.abs(error).max():.2f}  mean width {width:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The Lund-Browder table and the regions on the body."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from bsa_vision.chart.body import Body, solve_body
+from bsa_vision.chart.cells import Cells, load_cells
+from bsa_vision.chart.patient import Patient
+from bsa_vision.chart.regions import (
+    REGION_NAMES,
+    SIDED_NAMES,
+    cell_weights,
+    region_percents,
+    region_title,
+    sided_region,
+)
+
+#: US Joint Trauma System burn worksheets (2025), one row per age band, paired parts per side.
+COLUMNS = ("head", "thigh", "lower_leg")
+BY_AGE = {0.5: (19, 5.5, 5), 3: (17, 6.5, 5), 7: (13, 8, 5.5), 12: (11, 8.5, 6), 15.5: (9, 9, 6.5)}
+BY_AGE[40] = (7, 9.5, 7)
+ALL_AGES = {
+    "neck": 2,
+    "anterior_trunk": 13,
+    "posterior_trunk": 13,
+    "buttock": 2.5,
+    "genitalia": 1,
+    "upper_arm": 4,
+    "forearm": 3,
+    "hand": 2.5,
+    "foot": 3.5,
+}
+#: What borders on what; the iliac crest lies above the groin, so buttock meets anterior trunk.
+ADJOINING = {
+    ("head", "neck"),
+    ("anterior_trunk", "neck"),
+    ("neck", "posterior_trunk"),
+    ("anterior_trunk", "posterior_trunk"),
+    ("anterior_trunk", "upper_arm"),
+    ("posterior_trunk", "upper_arm"),
+    ("forearm", "upper_arm"),
+    ("forearm", "hand"),
+    ("anterior_trunk", "buttock"),
+    ("anterior_trunk", "genitalia"),
+    ("anterior_trunk", "thigh"),
+    ("buttock", "posterior_trunk"),
+    ("buttock", "genitalia"),
+    ("buttock", "thigh"),
+    ("genitalia", "thigh"),
+    ("lower_leg", "thigh"),
+    ("foot", "lower_leg"),
+}
+
+
+@pytest.fixture(scope="module")
+def cells() -> Cells:
+    return load_cells()
+
+
+def body_of(age: float, height_cm: float, weight_kg: float) -> Body:
+    body = solve_body(Patient("P-1", "female", age, height_cm, weight_kg))
+    assert isinstance(body, Body)
+    return body
+
+
+@pytest.mark.parametrize("age", BY_AGE)
+def test_the_table(age: float) -> None:
+    expected = ALL_AGES | dict(zip(COLUMNS, BY_AGE[age], strict=True))
+    percents = region_percents(age)
+    assert sum(percents.values()) == 100
+    for key, percent in percents.items():
+        assert percent == expected[key.removesuffix("_left").removesuffix("_right")]
+    assert len(percents) == 19
+
+
+@pytest.mark.parametrize(
+    ("below", "at"), [(0.99, 1), (4.99, 5), (9.99, 10), (14.9, 15), (15.9, 16)]
+)
+def test_a_birthday_begins_the_next_column(below: float, at: float) -> None:
+    assert region_percents(below) != region_percents(at)
+    assert region_percents(at) == region_percents(at + 0.5)
+
+
+def test_adult_front_and_back_are_48_and_52() -> None:
+    percents = region_percents(40)
+    whole = {"anterior_trunk": 1.0, "genitalia": 1.0, "posterior_trunk": 0.0}
+    whole |= {"buttock_left": 0.0, "buttock_right": 0.0}
+    front = sum(p * whole.get(key, 0.5) for key, p in percents.items())
+    assert (front, 100 - front) == (48, 52)
+
+
+def test_an_impossible_age_is_a_bug() -> None:
+    for age in (-1, float("nan")):
+        with pytest.raises(ValueError, match="age"):
+            region_percents(age)
+
+
+@pytest.mark.parametrize(
+    ("age", "height_cm", "weight_kg"), [(0.5, 67, 7.5), (7, 122, 23), (40, 165, 62), (40, 160, 110)]
+)
+def test_lund_browder_weights_sum_to_the_table(
+    cells: Cells, age: float, height_cm: float, weight_kg: float
+) -> None:
+    body = body_of(age, height_cm, weight_kg)
+    weights = cell_weights(body, "lund-browder")
+    totals = np.bincount(sided_region(cells), weights, minlength=len(SIDED_NAMES))
+    percents = region_percents(age)
+    np.testing.assert_allclose(totals, [percents[key] for key in SIDED_NAMES], atol=1e-9)
+    assert weights.sum() == pytest.approx(100, abs=1e-9)
+    hand = sided_region(cells) == SIDED_NAMES.index("hand_left")
+    ratio = weights[hand] / body.cell_areas_cm2[hand]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-9)
+
+
+def test_personal_weights_are_shares_of_area() -> None:
+    body = body_of(40, 165, 62)
+    weights = cell_weights(body, "personal")
+    assert weights.sum() == pytest.approx(100, abs=1e-9)
+    np.testing.assert_allclose(weights * body.skin_area_cm2 / 100, body.cell_areas_cm2)
+
+
+def test_an_unknown_weighting_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="nines"):
+        cell_weights(body_of(40, 165, 62), "nines")  # type: ignore[arg-type]
+
+
+def test_an_adult_body_is_near_the_table(cells: Cells) -> None:
+    """A chart rounds to halves of a percent and bodies differ: a third of a region, two points."""
+    share = np.bincount(sided_region(cells), cell_weights(body_of(40, 165, 62), "personal"))
+    for key, percent in region_percents(40).items():
+        measured = share[SIDED_NAMES.index(key)]
+        assert measured == pytest.approx(percent, rel=0.4), key
+    paired = {name: share[SIDED_NAMES.index(f"{name}_left")] for name in ("hand", "foot")}
+    # A whole hand is 2-2.5 % of the skin, a foot 3-3.7 % (measured on the body model at large).
+    assert 2.0 < paired["hand"] < 2.5
+    assert 3.0 < paired["foot"] < 3.7
+
+
+def test_every_region_is_one_piece(cells: Cells) -> None:
+    region = sided_region(cells)
+    one, other = cells.neighbours[
+        region[cells.neighbours[:, 0]] == region[cells.neighbours[:, 1]]
+    ].T
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(cells), len(cells)))
+    pieces, piece = connected_components(graph, directed=False)
+    assert pieces == len(SIDED_NAMES)
+    assert len(np.unique(np.stack([region, piece]), axis=1).T) == len(SIDED_NAMES)
+
+
+def test_regions_border_on_what_they_should(cells: Cells) -> None:
+    pairs = np.unique(np.sort(cells.region[cells.neighbours], axis=1), axis=0)
+    found = {tuple(sorted((REGION_NAMES[a], REGION_NAMES[b]))) for a, b in pairs if a != b}
+    assert found == ADJOINING
+
+
+def test_limbs_of_a_side_meet_only_their_own_side(cells: Cells) -> None:
+    sides = cells.side[cells.neighbours]
+    crossing = cells.neighbours[(sides[:, 0] * sides[:, 1]) < 0]
+    assert {REGION_NAMES[r] for r in cells.region[crossing].ravel()} == {"buttock"}
+
+
+def test_front_and_back_follow_the_trunk(cells: Cells) -> None:
+    region = np.array(REGION_NAMES)[cells.region]
+    assert cells.front[region == "anterior_trunk"].all()
+    assert cells.front[region == "genitalia"].all()
+    assert not cells.front[(region == "posterior_trunk") | (region == "buttock")].any()
+    body = body_of(40, 165, 62)
+    for name in ("head", "upper_arm", "forearm", "hand", "thigh", "lower_leg", "foot"):
+        chosen = region == name
+        share = np.average(cells.front[chosen], weights=body.cell_areas_cm2[chosen])
+        # The table halves these; a plane through the axis of a limb does so within a tenth.
+        assert 0.35 < share < 0.65, name
+
+
+def test_titles() -> None:
+    assert region_title("upper_arm_left") == "Upper arm, left"
+    assert region_title("head") == "Head"
+    assert len(set(map(region_title, SIDED_NAMES))) == len(SIDED_NAMES)
+    assert all(a != b for a, b in itertools.pairwise(SIDED_NAMES))

@@ -1,0 +1,48 @@
+"""The README and the documents say what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from bsa_vision.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("annotations/*.md")])
+
+
+def _commands() -> dict[str, set[str]]:
+    """Options by command."""
+    group = get_command(app)
+    return {
+        name: {option for parameter in command.params for option in parameter.opts}
+        for name, command in group.commands.items()  # type: ignore[attr-defined]
+    }
+
+
+def test_the_table_lists_every_command_with_options_it_has() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\S+)(.*?)` \|", text, flags=re.MULTILINE)
+    commands = _commands()
+    assert [name for name, _ in rows] == list(commands)
+    for name, arguments in rows:
+        assert set(re.findall(r"--[a-z]+", arguments)) <= commands[name]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
+    local = [link for link in links if not link.startswith("https://")]
+    missing = [link for link in local if not (document.parent / link).exists()]
+    assert not missing
+
+
+def test_the_layout_names_folders_that_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    layout = text.split("## Layout")[1].split("Imports point")[0]
+    named = re.findall(r"^      (\S+?)/?  ", layout, flags=re.MULTILINE)
+    package = ROOT / "src" / "bsa_vision"
+    assert named
+    assert {path.name for path in package.iterdir() if (path / "__init__.py").exists()} <= {*named}
+    assert all((package / name).exists() for name in named)
