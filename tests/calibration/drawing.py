@@ -82,9 +82,7 @@ def draw_sheet(sheet: Sheet, card: CardPlace | None, hidden: tuple[int, ...] = (
     return image
 
 
-def _stamp_marker(
-    image: Light, marker_id: int, corner: tuple[float, float], side: float
-) -> None:
+def _stamp_marker(image: Light, marker_id: int, corner: tuple[float, float], side: float) -> None:
     """Draw a marker whose edges fall anywhere between pixels, averaged over their area."""
     bits = cv2.aruco.generateImageMarker(MARKER_DICTIONARY, marker_id, 6)
     fine = 8
@@ -114,9 +112,7 @@ def _lay_card(image: Light, card: CardPlace) -> None:
         image[low[1] : high[1], low[0] : high[0]] = colour
 
 
-def photograph(
-    scenes: list[tuple[Light, FloatArray]], size: tuple[int, int]
-) -> Light:
+def photograph(scenes: list[tuple[Light, FloatArray]], size: tuple[int, int]) -> Light:
     """Linear light (H, W, 3) of drawn sheets, each with its homography from mm to pixels."""
     n = OVERSAMPLING
     width, height = size

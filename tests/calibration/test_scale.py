@@ -5,11 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from bsa_vision.calibration.records import ScaleFit
-from bsa_vision.calibration.scale import fit_scale, mm_per_px_at
-from bsa_vision.calibration.sheets import A4_CLASSIC, ARCU_A3, ARCU_A4_MINI, SHEETS
-from bsa_vision.core.errors import Refused
 from tests.calibration.drawing import (
     View,
     as_photo,
@@ -18,6 +13,11 @@ from tests.calibration.drawing import (
     photograph,
     sheet_photo,
 )
+
+from bsa_vision.calibration.records import ScaleFit
+from bsa_vision.calibration.scale import fit_scale, mm_per_px_at
+from bsa_vision.calibration.sheets import A4_CLASSIC, ARCU_A3, ARCU_A4_MINI, SHEETS
+from bsa_vision.core.errors import Refused
 
 # A refined corner is within 0.3 px (drawn here at 4 px per mm, edges between pixels).
 # A sheet's markers span at least 300 px in these views, so lengths are off by at most
@@ -60,9 +60,7 @@ def test_each_sheet_is_recognised_turned_and_tilted(name, turn_deg):
     distance_mm=st.floats(450, 1500),
 )
 def test_scale_and_tilt_hold_in_any_pose(tilt_deg, axis_deg, turn_deg, distance_mm):
-    view = View(
-        tilt_deg=tilt_deg, axis_deg=axis_deg, turn_deg=turn_deg, distance_mm=distance_mm
-    )
+    view = View(tilt_deg=tilt_deg, axis_deg=axis_deg, turn_deg=turn_deg, distance_mm=distance_mm)
     found = fit_scale(sheet_photo(A4_CLASSIC, view, None))
     assert isinstance(found, ScaleFit)
     # At 1500 mm the markers span 123 x 180 px: twice the error of a length of 300 px.

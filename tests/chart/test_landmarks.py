@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.anny_model import BodyModel, rotation_matrices
 from bsa_vision.chart.landmarks import (
@@ -31,6 +33,21 @@ phenotypes = st.fixed_dictionaries(
 
 def points(vertices: np.ndarray, *names: str) -> np.ndarray:
     return landmark_points(vertices, names)
+
+
+def seen(vertices: np.ndarray, bones: tuple[str, ...], sight: tuple[float, ...]) -> set[str]:
+    """Landmarks on the skin of `bones` that a far camera looking along `sight` sees."""
+    strongest = MODEL.skin_bones[np.arange(len(vertices)), MODEL.skin_weights.argmax(axis=1)]
+    part = np.array([label.startswith(bones) for label in MODEL.bone_labels])[strongest]
+    names = [name for name, mark in LANDMARKS.items() if part[MODEL.faces[mark.face]].any()]
+    faces = np.array([LANDMARKS[name].face for name in names])
+    mesh = trimesh.Trimesh(vertices, MODEL.faces, process=False)
+    away = -np.asarray(sight) / np.linalg.norm(sight)
+    # from 1 mm above the skin, so that a ray does not start inside its own face
+    starts = landmark_points(vertices, names) + 0.001 * mesh.face_normals[faces]
+    hidden = RayMeshIntersector(mesh).intersects_any(starts, np.broadcast_to(away, starts.shape))
+    facing = mesh.face_normals[faces] @ away > 0.15
+    return {name for name, shown in zip(names, facing & ~hidden, strict=True) if shown}
 
 
 class TestTable:
@@ -99,7 +116,7 @@ class TestPlaces:
             *("mid_thigh_front_left", "patella_centre_left", "tibial_tuberosity_left"),
             *("mid_shin_left", "ankle_front_left", "big_toe_tip_left"),
         )
-        at_the_back = ("inion", "c7", "t7", "l4", "gluteal_cleft_top", "gluteal_fold_mid_left")
+        at_the_back = ("inion", "nape", "c7", "t7", "l4", "gluteal_cleft_top", "gluteal_fold_mid_left")
         down_the_leg = ("popliteal_crease_mid_left", "calf_prominence_left", "achilles_left")
         for chain in (downwards, (*at_the_back, *down_the_leg, "heel_left", "heel_sole_left")):
             for above, below in pairwise(points(vertices, *chain)):
@@ -120,6 +137,8 @@ class TestPlaces:
             ("suprasternal_notch", "mid_clavicle_left", "acromion_left", "olecranon_left"),
             ("umbilicus", "anterior_superior_iliac_spine_left", "greater_trochanter_left"),
             ("c7", "scapular_spine_root_left", "posterior_axillary_fold_left"),
+            ("c7", "neck_base_left", "mid_trapezius_left", "acromion_left"),
+            ("inion", "mastoid_left", "ear_root_top_left", "ear_rim_back_left"),
             ("medial_malleolus_left", "achilles_left", "lateral_malleolus_left"),
         ):
             assert (np.diff(points(vertices, *chain)[:, 0]) > 0).all()
@@ -144,6 +163,26 @@ class TestPlaces:
         # the joint's centre lies inside the limb, so within half its breadth of the middle
         half = np.linalg.norm(ends[1] - ends[0]) / 2
         assert np.linalg.norm(ends.mean(axis=0) - centre) < half
+
+    @pytest.mark.parametrize("phenotype", [{}, {"age": 0.2}, {"weight": 1.0, "gender": 0.0}])
+    @pytest.mark.parametrize(
+        ("bones", "sight"),
+        [
+            (("head", "neck"), (0, -1, 0)),
+            (("head", "neck"), (-1, 0, 0)),
+            (("head", "neck"), (1, 0, 0)),
+            (("upperarm", "lowerarm", "wrist"), (0, -1, 0)),
+            (("spine", "clavicle", "pelvis", "upperleg"), (-1, 0, 0)),
+            (("foot", "toe"), (0, 0.64, -0.77)),
+            (("foot", "toe"), (0, 0.34, 0.94)),
+        ],
+        ids=["head back", "head left", "head right", "arms back", "trunk left", "feet", "soles"],
+    )
+    def test_every_close_view_shows_enough_of_them(
+        self, bones: tuple[str, ...], sight: tuple[float, ...], phenotype: dict[str, float]
+    ) -> None:
+        # four place a photo at all; twice that leaves room for hair, dressings and the frame
+        assert len(seen(MODEL.rest(phenotype).vertices, bones, sight)) >= 8
 
     @given(
         st.lists(st.sampled_from(list(LANDMARKS)), max_size=6),

@@ -22,9 +22,9 @@ EDGE_WINDOW = 15
 LEAST_SEEN_SHARE = 0.02
 CLIPPED_CODE = 254
 DARK_CODE = 20
+#: A highlight has every channel this bright, and is narrower than this (px at the working size).
 GLARE_CODE = 240
-GLARE_SURROUNDINGS = 200
-GLARE_WINDOW = 61
+GLARE_WINDOW = 31
 
 
 def judge(photo: Photo, scale: ScaleFit | Refused) -> Quality:
@@ -100,9 +100,11 @@ def edge_sharpness(grey: Grey) -> float:
 
 
 def _glare(darkest_channel: Grey) -> NDArray[np.bool_]:
-    """Small colourless highlights (every channel bright): far brighter than what is around."""
-    around = cv2.blur(darkest_channel, (GLARE_WINDOW, GLARE_WINDOW))
-    return np.asarray((darkest_channel >= GLARE_CODE) & (around < GLARE_SURROUNDINGS))
+    """Small colourless highlights: every channel bright, and not part of a wide white surface."""
+    bright = (darkest_channel >= GLARE_CODE).astype(np.uint8)
+    window = np.ones((GLARE_WINDOW, GLARE_WINDOW), dtype=np.uint8)
+    wide = cv2.morphologyEx(bright, cv2.MORPH_OPEN, window)
+    return np.asarray((bright > 0) & (cv2.dilate(wide, window) == 0))
 
 
 def _verdict(

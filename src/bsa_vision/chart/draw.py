@@ -60,7 +60,7 @@ _CAPTIONS = (
 #: The patient's right and left beside the figures seen from front, back and below.
 _SIDES = (("R", 70, 240), ("L", 434, 240), ("L", 554, 240), ("R", 918, 240))
 
-
+_N_16BIT = 65536
 #: Codes of samples that are no skin, beside those of the labels.
 _CAVITY_CODE, _PAPER_CODE = 253, 254
 _SMOOTHING = 5  # samples, twice; cuts the teeth that triangular cells give a border
@@ -70,8 +70,8 @@ _SMOOTHING = 5  # samples, twice; cuts the teeth that triangular cells give a bo
 class _Views:
     """The rendered figures.
 
-    Per sample: the cell, the hatch lines through it (0-3) times 256, whether it is skin. Per pixel:
-    picture = colour * gain + ink.
+    Per sample: the cell, the hatch lines through it (see `_hatches`), whether it is skin. Per
+    pixel: picture = colour * gain + ink.
     """
 
     index: NDArray[np.uint16]
@@ -104,8 +104,8 @@ def draw_chart(labels: Pixels, title: str = "", caption: str = "") -> Pixels:
         msg = f"need ({n},) labels with codes {sorted(_CODES)}, got {labels.shape}, {sorted(codes)}"
         raise ValueError(msg)
     views = _load_views()
-    samples = np.take(_palette(), views.hatch + _sample_codes(labels, views), axis=0)
-    band = cv2.resize(samples, BAND_SIZE, interpolation=cv2.INTER_AREA)
+    coloured = _coloured(_sample_codes(labels, views), views.hatch)
+    band = cv2.resize(coloured, BAND_SIZE, interpolation=cv2.INTER_AREA)
     toned = cv2.multiply(band, views.gain, dtype=cv2.CV_32F)
     picture = np.full((CHART_SIZE[1], CHART_SIZE[0], 3), 255, dtype=np.uint8)
     picture[_BAND_TOP : _BAND_TOP + BAND_SIZE[1]] = cv2.add(toned, views.ink, dtype=cv2.CV_8U)
@@ -121,10 +121,10 @@ def chart_png(labels: Pixels, title: str = "", caption: str = "") -> bytes:
 
 def _sample_codes(labels: Pixels, views: _Views) -> Pixels:
     """Code of every sample, borders between states smoothed, outlines of the body kept."""
-    by_index = np.full(OFF_BODY + 1, _PAPER_CODE, dtype=np.uint8)
+    by_index = np.full(_N_16BIT, _PAPER_CODE, dtype=np.uint8)
     by_index[: len(labels)] = labels
     by_index[NOT_SKIN] = _CAVITY_CODE
-    codes: Pixels = by_index[views.index]
+    codes = np.asarray(cv2.LUT(views.index, by_index), dtype=np.uint8)
     # The median of an odd window is one of its codes, and where two meet it is the majority.
     smooth = cv2.medianBlur(cv2.medianBlur(codes, _SMOOTHING), _SMOOTHING)
     np.copyto(
@@ -135,17 +135,24 @@ def _sample_codes(labels: Pixels, views: _Views) -> Pixels:
     return codes
 
 
+def _coloured(codes: Pixels, hatch: NDArray[np.uint16]) -> Pixels:
+    """Colours (..., 3) of codes under hatch lines as `_hatches` gives them."""
+    both = cv2.add(codes, hatch, dtype=cv2.CV_16U)
+    channels = [cv2.LUT(both, channel) for channel in _palette()]
+    return np.asarray(cv2.merge(channels), dtype=np.uint8)
+
+
 @lru_cache(maxsize=1)
 def _palette() -> Pixels:
-    """Colours (4 * 256, 3) by hatch (none, rising, falling, both) and code."""
-    palette = np.full((4, 256, 3), 255, dtype=np.uint8)
+    """Per channel the value (3, 65536) of 256 * hatch (none, rising, falling, both) + code."""
+    palette = np.full((_N_16BIT // 256, 256, 3), 255, dtype=np.uint8)
     for label in Label:
         palette[:, label] = LABEL_COLOURS[label]
     palette[:, NOT_ASSESSED] = _UNSEEN
     palette[[1, 3], NOT_ASSESSED] = _UNSEEN_LINE
     palette[[2, 3], Label.NOT_ASSESSABLE] = _HIDDEN_LINE
     palette[:, _CAVITY_CODE] = _CAVITY
-    return palette.reshape(-1, 3)
+    return np.ascontiguousarray(palette.reshape(-1, 3).T)
 
 
 @lru_cache(maxsize=1)
@@ -161,7 +168,7 @@ def _load_views() -> _Views:
 
 
 def _hatches(height: int, width: int) -> NDArray[np.uint16]:
-    """Offset into `_palette`: 256 on rising diagonals plus 512 on falling ones."""
+    """256 on rising diagonals plus 512 on falling ones: what `_palette` adds to a code."""
     row, column = np.ogrid[:height, :width]
     rising = (column + row) % _HATCH_PERIOD < _HATCH_WIDTH
     falling = (column - row) % _HATCH_PERIOD < _HATCH_WIDTH
@@ -201,10 +208,10 @@ def _legend(image: Image.Image, pen: ImageDraw.ImageDraw) -> None:
     left, top = (CHART_SIZE[0] - sum(widths) + gap) / 2, 852
     for (code, name), width in zip(_LEGEND, widths, strict=True):
         x = round(left)
-        fine = _palette()[code + _hatches(swatch[1] * OVERSAMPLING, swatch[0] * OVERSAMPLING)]
-        image.paste(
-            Image.fromarray(cv2.resize(fine, swatch, interpolation=cv2.INTER_AREA)), (x, top)
-        )
+        hatch = _hatches(swatch[1] * OVERSAMPLING, swatch[0] * OVERSAMPLING)
+        fine = _coloured(np.full(hatch.shape, code, dtype=np.uint8), hatch)
+        small = cv2.resize(fine, swatch, interpolation=cv2.INTER_AREA)
+        image.paste(Image.fromarray(small), (x, top))
         pen.rectangle((x, top, x + swatch[0], top + swatch[1]), outline=_INK)
         pen.text((x + swatch[0] + 8, top + 10), name, font=font, fill=_TEXT, anchor="lm")
         left += width

@@ -24,7 +24,7 @@ class IntervalSettings:
         skin, so that an unaffected seen half does not make the other half certain.
     model_confusion_sd : share of the geometric mean of two look-alike states that a network swaps
         between them, in a whole visit. Automated areas err by 1 point (vitiligo) to 19 points
-        (cutaneous graft-versus-host disease), CLINICAL_FACTS.
+        (cutaneous graft-versus-host disease); see docs/MEASURES.md.
     given_confusion_sd : the same for masks drawn by people.
     model_border_sd, given_border_sd : share of the skin that is split between two states (borders
         and undecided pixels) that may belong to the other state.

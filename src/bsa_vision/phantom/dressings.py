@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody
 from bsa_vision.core.frames import FloatArray
-from bsa_vision.phantom.lesions import Surface
 from bsa_vision.phantom.lesion_looks import Paint
+from bsa_vision.phantom.lesions import Surface
 from bsa_vision.phantom.noise import Float32, Noise, smoothstep
 from bsa_vision.phantom.skin import srgb_to_linear
 
@@ -62,10 +62,11 @@ class Dressing:
         along = self.half_m[1] - np.abs(away @ self.along)
         if self.wrap:
             axial = (away @ self.along)[:, None] * self.along
-            return np.minimum(along, self.half_m[0] - np.linalg.norm(away - axial, axis=1))
+            around = self.half_m[0] - np.linalg.norm(away - axial, axis=1)
+            return np.asarray(np.minimum(along, around), np.float32)
         across = self.half_m[0] - np.abs(away @ self.across)
         deep = self.half_m[2] - np.abs(away @ self.outward)
-        return np.minimum(np.minimum(across, along), deep)
+        return np.asarray(np.minimum(np.minimum(across, along), deep), np.float32)
 
 
 def random_patch(rng: np.random.Generator, surface: Surface, normals: Float32) -> Dressing:

@@ -88,7 +88,8 @@ def random_lesion_look(rng: np.random.Generator) -> LesionLook:
 
     def colour(choices: tuple[tuple[int, int, int], ...]) -> Float32:
         picked = srgb_to_linear(np.array(choices, np.uint8))[rng.integers(len(choices))]
-        return (picked * np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.06, 3))).astype(np.float32)
+        varied = picked * np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.06, 3))
+        return np.asarray(varied, np.float32)
 
     return LesionLook(
         fresh=colour(_FRESH_DERMIS),

@@ -20,7 +20,7 @@ from bsa_vision.core.frames import FloatArray
 from bsa_vision.core.labels import SKIN_STATES, Label
 from bsa_vision.phantom.noise import Float32, Noise, smoothstep
 
-#: Inclination of a body part to be affected, by bone name stem: trunk, face and proximal limbs first.
+#: Inclination of a body part to be affected, by stem of the bone name: trunk and face first.
 _INCLINATION = {
     "head": 0.15,
     "neck": 0.45,
@@ -190,7 +190,7 @@ class LesionCourse:
         coarse = self.noises[0].sample(position, self.coarse_m)
         fine = self.noises[1].sample(position, self.fine_m)
         blobs = self.noises[2].sample(position, self.blob_m, "blobs")
-        severity = self._severity(position, inclination, coarse, fine)
+        severity = self.severity(position, inclination, coarse, fine)
         rank = np.interp(severity, self.severity_knots, self.rank_knots).astype(np.float32)
         rim = 1 - self.max_fraction
         depth = (rank - rim) / max(self.max_fraction, 1e-3)
@@ -217,9 +217,10 @@ class LesionCourse:
             blobs=blobs,
         )
 
-    def _severity(
+    def severity(
         self, position: Float32, inclination: Float32, coarse: Float32, fine: Float32
     ) -> Float32:
+        """How badly each of N points would be hit, on no particular scale; see `state`."""
         regional = self.noises[3].sample(position, 1.1)[:, 0]
         severity: Float32 = (
             inclination
@@ -303,7 +304,7 @@ def random_course(rng: np.random.Generator, surface: Surface, max_fraction: floa
     draft = LesionCourse(severity_knots=blank, rank_knots=blank, never_above=np.inf, **values)
     coarse = noises[0].sample(surface.position, draft.coarse_m)
     fine = noises[1].sample(surface.position, draft.fine_m)
-    severity = draft._severity(surface.position, surface.inclination, coarse, fine)
+    severity = draft.severity(surface.position, surface.inclination, coarse, fine)
     order = np.argsort(severity)
     share = np.cumsum(surface.area[order], dtype=np.float64)
     share /= share[-1]

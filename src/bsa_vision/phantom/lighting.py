@@ -19,7 +19,7 @@ _WRAP = np.array([0.22, 0.08, 0.05], np.float32)
 
 @dataclass(frozen=True)
 class Lamp:
-    """A distant lamp: unit direction towards it (3,), linear colour (3,), angular size in radians."""
+    """A distant lamp: unit direction towards it (3,), linear colour (3,), size in radians."""
 
     towards: Float32
     colour: Float32
@@ -70,7 +70,7 @@ def planckian_rgb(kelvin: float) -> Float32:
     else:
         y = 3.0817580 * x**3 - 5.87338670 * x**2 + 3.75112997 * x - 0.37001483
     rgb = np.clip(_XYZ_TO_SRGB @ np.array([x / y, 1.0, (1 - x - y) / y]), 0.02, None)
-    return (rgb / rgb[1]).astype(np.float32)
+    return np.asarray(rgb / rgb[1], np.float32)
 
 
 def random_lighting(rng: np.random.Generator, to_camera: FloatArray, up: FloatArray) -> Lighting:
@@ -183,7 +183,8 @@ def openness(
 
 def _unit(vectors: Float32) -> Float32:
     length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    return vectors / np.maximum(length, np.float32(1e-6))[:, None]
+    unit: Float32 = vectors / np.maximum(length, np.float32(1e-6))[:, None]
+    return unit
 
 
 def shade(

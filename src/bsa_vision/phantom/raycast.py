@@ -100,5 +100,5 @@ def vertex_normals(vertices: FloatArray, faces: NDArray[np.int32]) -> Float32:
         ],
         axis=1,
     )
-    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-    return total.astype(np.float32)
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return np.asarray(total / np.maximum(length, 1e-12), np.float32)

@@ -98,8 +98,9 @@ def render(scene: Scene, supersample: float = 1.0) -> Rendering:
     group = pixels.group.reshape(size[1], size[0]).astype(np.uint8)
     if size != (width, height):
         light = np.asarray(cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA))
-        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        group = cv2.resize(group, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        nearest = cv2.INTER_NEAREST_EXACT
+        mask = np.asarray(cv2.resize(mask, (width, height), interpolation=nearest), np.uint8)
+        group = np.asarray(cv2.resize(group, (width, height), interpolation=nearest), np.uint8)
     return Rendering(
         light=np.maximum(light, 0),
         mask=np.asarray(mask, np.uint8),
@@ -245,9 +246,8 @@ def _borders(
     label: NDArray[np.uint8], chosen: NDArray[np.intp], size: tuple[int, int], mm_per_px: float
 ) -> Borders:
     """Distances along the picture to and from detached and healed skin."""
-    full = np.zeros(size[0] * size[1], np.uint8)
-    full[chosen] = label
-    full = full.reshape(size[1], size[0])
+    full = np.zeros((size[1], size[0]), np.uint8)
+    full.reshape(-1)[chosen] = label
     metres = np.float32(mm_per_px * 1e-3)
 
     def distance(region: NDArray[np.bool_]) -> Float32:

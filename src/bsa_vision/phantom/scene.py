@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.core.frames import Camera, FloatArray
 from bsa_vision.core.labels import Label
-from bsa_vision.phantom.camera_effects import CameraEffects
 from bsa_vision.phantom.dressings import Dressing, random_patch, random_wrap
 from bsa_vision.phantom.lesion_looks import LesionLook, random_lesion_look
 from bsa_vision.phantom.lesions import LesionCourse, Surface, random_course, sample_surface
@@ -28,7 +27,6 @@ from bsa_vision.phantom.surroundings import (
     random_plane,
 )
 from bsa_vision.phantom.views import (
-    VIEWS,
     View,
     framing_camera,
     look_rotation,

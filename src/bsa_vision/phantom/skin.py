@@ -80,7 +80,8 @@ class SkinLook:
 def _skin_map(path: Path, size: int) -> NDArray[np.uint8]:
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise FileNotFoundError(f"No readable skin map at {path}.")
+        message = f"A skin map was needed, got no readable image at {path}."
+        raise FileNotFoundError(message)
     rgb = np.asarray(bgr)[:, :, ::-1]
     return np.ascontiguousarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA))
 
@@ -149,7 +150,7 @@ def skin_albedo(
         strands = look.noise.sample(lean * np.array((1, 1, 0.15), np.float32), 0.0022)[:, 0]
         hairy = smoothstep(0.2, 1.6, patches[:, 3] + look.body_hair - 0.3)
         albedo = albedo * (1 - 0.55 * hairy * smoothstep(1.3, 2.0, strands))[:, None]
-    return np.clip(albedo, 0.004, 0.95).astype(np.float32)
+    return np.asarray(np.clip(albedo, 0.004, 0.95), np.float32)
 
 
 def _from_map(path: Path, uv: Float32, mm_per_px: float) -> Float32:
@@ -160,9 +161,10 @@ def _from_map(path: Path, uv: Float32, mm_per_px: float) -> Float32:
     xy = np.zeros((rows * 2048, 2), np.float32)
     xy[: len(uv), 0] = uv[:, 0] * size - 0.5
     xy[: len(uv), 1] = (1 - uv[:, 1]) * size - 0.5
-    xy = xy.reshape(rows, 2048, 2)
-    found = cv2.remap(image, xy[..., 0], xy[..., 1], cv2.INTER_LINEAR)
-    return _LINEAR_OF_BYTE[np.asarray(found).reshape(-1, 3)[: len(uv)]]
+    grid = xy.reshape(rows, 2048, 2)
+    found = cv2.remap(image, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR)
+    colours = np.asarray(found, np.uint8).reshape(-1, 3)[: len(uv)]
+    return np.asarray(_LINEAR_OF_BYTE[colours], np.float32)
 
 
 def _landmark_pigment(look: SkinLook, uv: Float32) -> Float32:

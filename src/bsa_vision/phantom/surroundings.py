@@ -12,13 +12,17 @@ from bsa_vision.phantom.noise import Float32, Noise, smoothstep
 from bsa_vision.phantom.raycast import Mesh
 from bsa_vision.phantom.sheet_texture import SHEET_MM
 from bsa_vision.phantom.skin import MONK_TONES, srgb_to_linear
-from bsa_vision.phantom.views import random_pose, VIEWS
+from bsa_vision.phantom.views import VIEWS, random_pose
 
+#: Places tried for the calibration sheet.
+_TRIES = 48
 #: sRGB of linen and walls seen in wards, besides random hues and skin colours.
+# fmt: off
 _LINEN = ((238, 238, 234), (205, 212, 216), (120, 150, 185), (70, 110, 95), (140, 175, 160),
-          (60, 80, 120), (215, 205, 190), (160, 160, 165), (95, 60, 70), (190, 150, 150))  # fmt: skip
+          (60, 80, 120), (215, 205, 190), (160, 160, 165), (95, 60, 70), (190, 150, 150))
 _GLOVES = ((60, 95, 190), (225, 225, 230), (120, 90, 170), (90, 170, 150), (235, 215, 190),
-           (40, 42, 48))  # fmt: skip
+           (40, 42, 48))
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class SheetPlacement:
     def corners(self) -> FloatArray:
         """TL, TR, BR, BL (4, 3) metres."""
         half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array(SHEET_MM) / 2000
-        return self.centre + half[:, :1] * self.right + half[:, 1:] * self.down
+        corners: FloatArray = self.centre + half[:, :1] * self.right + half[:, 1:] * self.down
+        return corners
 
 
 @dataclass(frozen=True)
@@ -91,17 +96,17 @@ class Prop:
 def random_colour(rng: np.random.Generator) -> Float32:
     """A linear colour (3,) of linen: ward colours, any hue, or the colour of skin."""
     kind = rng.random()
+    picked: FloatArray
     if kind < 0.55:
-        picked = np.array(_LINEN[rng.integers(len(_LINEN))], np.float32)
+        picked = np.array(_LINEN[rng.integers(len(_LINEN))], np.float64)
     elif kind < 0.7:
-        picked = MONK_TONES[rng.integers(10)].astype(np.float32)
+        picked = MONK_TONES[rng.integers(10)].astype(np.float64)
     elif kind < 0.76:
         picked = np.array((rng.uniform(120, 220), rng.uniform(20, 110), rng.uniform(20, 110)))
     else:
         grey = rng.uniform(30, 235)
         picked = grey + rng.uniform(0.1, 1.0) * (rng.uniform(20, 240, 3) - grey)
-    colour = srgb_to_linear(np.clip(picked + rng.normal(0, 10, 3), 8, 250).astype(np.float32))
-    return colour
+    return srgb_to_linear(np.clip(picked + rng.normal(0, 10, 3), 8, 250))
 
 
 def random_plane(
@@ -194,11 +199,11 @@ def place_sheet(
     low, high = near[:, :2].min(axis=0), near[:, :2].max(axis=0)
     middle, half = (low + high) / 2, (high - low) / 2
     half_sheet = np.array(SHEET_MM) / 2000
-    best, best_cost = None, np.inf
-    for _ in range(48):
-        turn = np.radians(90 * rng.integers(4) + rng.normal(0, 10))
+    best, best_cost = (middle, 0.0), np.inf
+    for _ in range(_TRIES):
+        turn = float(np.radians(90 * rng.integers(4) + rng.normal(0, 10)))
         if rng.random() < 0.5:
-            turn = np.radians(rng.normal(0, 12))
+            turn = float(np.radians(rng.normal(0, 12)))
         heading = rng.uniform(0, 2 * np.pi)
         away = np.array([np.cos(heading), np.sin(heading)])
         reach = half * rng.uniform(0.5, 1.05) + 0.16
@@ -211,8 +216,6 @@ def place_sheet(
         cost = 60 * hidden.mean() + 0.15 * grown + 0.1 * rng.random() + 2.0 * bool(hidden.any())
         if cost < best_cost:
             best, best_cost = (place, turn), cost
-    if best is None:
-        raise ValueError("No place was tried for the sheet.")
     place, turn = best
     depth = float(np.median(near[:, 2]) + rng.uniform(-0.02, 0.12))
     tilt = np.radians(rng.uniform(0, 22))
@@ -228,11 +231,12 @@ def place_sheet(
 
 
 def _turned(vector: FloatArray, axis: FloatArray, angle: float) -> FloatArray:
-    return (
+    turned: FloatArray = (
         vector * np.cos(angle)
         + np.cross(axis, vector) * np.sin(angle)
         + axis * (axis @ vector) * (1 - np.cos(angle))
     )
+    return turned
 
 
 def pillow(rng: np.random.Generator, centre: FloatArray, rotation: FloatArray) -> Prop:

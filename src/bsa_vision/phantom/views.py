@@ -136,7 +136,7 @@ def random_pose(rng: np.random.Generator, view: View) -> dict[str, FloatArray]:
 
 
 def look_rotation(direction: FloatArray, roll: float) -> FloatArray:
-    """Rotation body -> camera (3, 3) of a camera looking along `direction`, upright but for roll."""
+    """Rotation body -> camera (3, 3) of a camera looking along `direction`, level but for roll."""
     forward = direction / np.linalg.norm(direction)
     up = np.array([0.0, 0.0, 1.0]) if abs(forward[2]) < 0.97 else np.array([0.0, 1.0, 0.0])
     right = np.cross(forward, up)

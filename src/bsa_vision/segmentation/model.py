@@ -43,7 +43,7 @@ class HalfResolutionUnet(nn.Module):
         self.encoder = whole.encoder
         self.decoder = whole.decoder
         self.decoder.blocks = whole.decoder.blocks[:-1]
-        self.head = nn.Conv2d(channels[-1], n_classes, kernel_size=3, padding=1)
+        self.head = nn.Conv2d(channels[-1], n_classes, kernel_size=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the network."""

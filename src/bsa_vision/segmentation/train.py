@@ -52,14 +52,14 @@ class TrainSettings:
     """
 
     architecture: Architecture = field(
-        default_factory=lambda: Architecture("tu-mobilenetv4_conv_small", (96, 64, 48, 24))
+        default_factory=lambda: Architecture("tu-mobilenetv4_conv_small", (96, 64, 32, 16))
     )
     long_side: int = 768
     crop: int = 256
-    batch: int = 16
+    batch: int = 8
     steps: int = 3000
     minutes: float | None = None
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     average: float = 0.998
     seed: int = 0
