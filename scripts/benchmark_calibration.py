@@ -94,7 +94,8 @@ def photographs(folder: Path) -> None:
         print(
             f"{path.name:21} {found.scale.sheet:12} {colour.de00_raw_mean:5.2f} "
             f"{colour.de00_loo_mean:5.2f} {colour.de00_loo_max:6.2f} {colour.method:21} "
-            f"{found.scale.residual_mm_rms:6.3f} mm {found.scale.tilt_deg:5.1f}  {board} {spent:8.0f}"
+            f"{found.scale.residual_mm_rms:6.3f} mm {found.scale.tilt_deg:5.1f}  {board} "
+            f"{spent:8.0f}"
         )
     print()
 

@@ -13,7 +13,7 @@ from bsa_vision.chart.regions import REGION_NAMES
 REFERENCE = {"gender": 0.5, "age": 0.8, "height": 0.4, "weight": 0.85}
 
 # Points of the midline profile and the flank, (y, z) or (|x|, z), read off the reference body.
-GNATHION, INION = (-0.140, 0.677), (0.020, 0.745)
+GNATHION, NUCHAL_LINE = (-0.140, 0.677), (0.020, 0.728)
 SUPRASTERNAL_NOTCH, C7 = (-0.079, 0.610), (0.033, 0.630)
 NECK_FLARE = 0.80  # rise of the neck's base per metre towards the shoulder
 AXILLA_X, SHOULDER_FLOOR = 0.176, 0.38
@@ -22,6 +22,9 @@ ASIS, PUBIC_TUBERCLE = (0.125, 0.175), (0.030, 0.048)
 GLUTEAL_FOLD = ((0.0, -0.002), (0.06, 0.000), (0.20, 0.025))  # |x|, z
 ILIAC_CREST = ((0.0, 0.150), (0.06, 0.175), (0.16, 0.225))
 SMOOTHING_ROUNDS = 8
+# Anny's knee joint lies at the top of the patella and its ankle joint at the tips of the malleoli;
+# the borders lie at the joint line of the knee and above the malleoli.
+KNEE_LINE_BELOW_JOINT, ANKLE_LINE_ABOVE_JOINT = 0.042, 0.018
 MONS_Z, PERINEUM_Y = 0.062, 0.012
 
 
@@ -83,10 +86,13 @@ def regions_of(
     name[pelvic & (z < fold)] = "thigh"
     crotch = (x < line((0.0, 0.028), (0.06, 0.055), z)) & (z < MONS_Z) & (z > -0.02)
     name[pelvic & crotch & (y < PERINEUM_Y)] = "genitalia"
-    below_knee = (leg > 0.5) & joints.beyond(points, "upperleg02.L", "lowerleg01.L", "lowerleg02.L")
-    name[below_knee] = "lower_leg"
     shin = unit(joints["foot.L"] - joints["lowerleg01.L"])
-    name[below_knee & ((points - joints["foot.L"]) @ shin > 0)] = "foot"
+    above_line = points - KNEE_LINE_BELOW_JOINT * shin
+    below_knee = joints.beyond(above_line, "upperleg02.L", "lowerleg01.L", "lowerleg02.L")
+    below_knee &= leg > 0.5
+    name[below_knee] = "lower_leg"
+    ankle = joints["foot.L"] - ANKLE_LINE_ABOVE_JOINT * shin
+    name[below_knee & ((points - ankle) @ shin > 0)] = "foot"
 
     on_arm = (x > AXILLA_X) & (z > SHOULDER_FLOOR) | (arm > 0.5) & (x > AXILLA_X)
     name[on_arm] = "upper_arm"
@@ -98,7 +104,7 @@ def regions_of(
     flare = NECK_FLARE * (np.hypot(x, 0.03) - 0.03)  # round at the midline
     base = line(SUPRASTERNAL_NOTCH, C7, np.clip(y, -0.079, 0.033)) + flare
     name[(z > base) & (x < 0.10)] = "neck"
-    name[z > line(GNATHION, INION, np.clip(y, -0.2, 0.03))] = "head"
+    name[z > line(GNATHION, NUCHAL_LINE, np.clip(y, -0.2, 0.03))] = "head"
     return np.array([REGION_NAMES.index(n) for n in name], dtype=np.uint8)
 
 

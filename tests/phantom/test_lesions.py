@@ -40,8 +40,8 @@ def test_the_share_ever_affected_is_the_one_asked_for(surface, share):
     ever = percent[Label.REEPITHELIALISED] + sum(percent[code] for code in COUNTED)
     # The rank table has 512 steps; a step holds 0.2 % of the skin.
     assert ever == pytest.approx(100 * share, abs=0.2)
-    # What never heals stays detached for good.
-    assert percent[Label.DETACHED] / ever == pytest.approx(course.never_share, abs=0.01)
+    # What never heals stays detached for good. 0.2 % of the skin is 7 % of the smallest share.
+    assert percent[Label.DETACHED] / ever == pytest.approx(course.never_share, abs=0.02)
     assert percent[Label.ERYTHEMA] == 0
 
 

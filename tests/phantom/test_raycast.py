@@ -28,7 +28,7 @@ def test_rays_go_through_pixel_centres(camera):
 
 
 def test_the_nearest_hit_and_its_place(square, camera):
-    behind = Mesh(square.vertices + [0, 0, 1], square.faces)
+    behind = Mesh(square.vertices + np.array([0, 0, 1]), square.faces)
     rays = pixel_rays(camera)
     hits = Caster([behind, square]).nearest(np.zeros(3, np.float32), rays)
     inside = np.abs(rays[:, :2] / rays[:, 2:]).max(axis=1) < 1 - 1e-6

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -52,12 +53,17 @@ def test_the_mask_is_the_truth_of_the_surface(scene, rendering):
     shown &= (column < 320) & (row < 240)
     shown[shown] &= ~rendering.sheet[row[shown], column[shown]]
     assert shown.sum() > 5000
-    # A pixel is some 4 mm wide: points within half of that of a border may differ.
-    agreement = np.mean(rendering.mask[row[shown], column[shown]] == label[shown])
-    assert agreement > 0.9
+    # A point lies within half a pixel of a pixel's centre: where the pixel and its eight
+    # neighbours agree, only a lesion smaller than a pixel could lie between.
+    square = np.ones((3, 3), np.uint8)
+    calm = cv2.erode(rendering.mask, square) == cv2.dilate(rendering.mask, square)
+    sure = shown.copy()
+    sure[shown] = calm[row[shown], column[shown]]
+    assert sure.sum() > 2000
+    assert np.mean(rendering.mask[row[sure], column[sure]] == label[sure]) > 0.99
     # Moved by ten pixels, the same points do not agree: the test can fail.
-    moved = np.clip(column[shown] + 10, 0, 319)
-    assert np.mean(rendering.mask[row[shown], moved] == label[shown]) < agreement - 0.1
+    moved = np.clip(column[sure] + 10, 0, 319)
+    assert np.mean(rendering.mask[row[sure], moved] == label[sure]) < 0.9
 
 
 def test_only_the_body_is_labelled(rendering):

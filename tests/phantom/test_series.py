@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.landmarks import landmark_points
 from bsa_vision.core.frames import Camera
@@ -84,8 +85,6 @@ def test_the_cells_tell_the_same_as_the_fine_samples(series, truth):
     assert cells["label"].shape == (len(_DAYS), len(load_cells().face))
     rest = np.load(series / "truth" / "body.npz")["rest_vertices"]
     chart = load_cells()
-    from bsa_vision.chart.anny_model import BodyModel  # noqa: PLC0415
-
     corners = np.einsum("nij,njc->nic", chart.corners, rest[BodyModel.load().faces[chart.face]])
     sides = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(sides, axis=1)

@@ -11,7 +11,7 @@ from bsa_vision.photo.records import Photo
 
 
 def calibrate(photo: Photo, sheet: str | None = None) -> CalibratedPhoto:
-    """Find sheet and card, correct the colours, judge the quality.
+    """Find sheet and card, fit the colours' correction, judge the quality.
 
     Parameters
     ----------
@@ -30,8 +30,7 @@ def calibrate(photo: Photo, sheet: str | None = None) -> CalibratedPhoto:
     """
     scale = fit_scale(photo, sheet)
     colour = _fit_colour(photo, scale)
-    pixels = colour.apply(photo.pixels) if isinstance(colour, ColourFit) else photo.pixels
-    return CalibratedPhoto(photo, pixels, colour, scale, judge(photo, scale))
+    return CalibratedPhoto(photo, colour, scale, judge(photo, scale))
 
 
 def _fit_colour(photo: Photo, scale: ScaleFit | Refused) -> ColourFit | Refused:

@@ -1,10 +1,10 @@
 """Colour correction from the card: several models, judged on patches they have not seen."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from bsa_vision.calibration.card import CardSample
 from bsa_vision.calibration.monomials import MonomialModel, fit_monomials
@@ -21,7 +21,7 @@ from bsa_vision.calibration.srgb import (
 )
 from bsa_vision.calibration.thin_plate import ThinPlate
 from bsa_vision.core.errors import Refused
-from bsa_vision.core.frames import FloatArray
+from bsa_vision.core.frames import FloatArray, frozen
 
 LUT_SIZE = 33
 MIN_PATCHES = 18
@@ -168,10 +168,24 @@ def _thin_plate_errors(plain: _Fitted, linear: FloatArray, used: NDArray[np.bool
     return _errors(lab_to_linear(own))
 
 
+@functools.cache
 def _lut_linear() -> FloatArray:
     """Linear light of the table's nodes, (n^3, 3), red slowest."""
     axis = srgb_values_to_linear(np.linspace(0, 1, LUT_SIZE))
-    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1)
+    return frozen(grid.reshape(-1, 3), np.float64)
+
+
+@functools.cache
+def _node_lab() -> FloatArray:
+    """CIELAB of the table's nodes, (n^3, 3)."""
+    return frozen(linear_to_lab(_lut_linear()), np.float64)
+
+
+def _distance_to_nearest(points: FloatArray, places: FloatArray) -> FloatArray:
+    """Distance from each point (n, 3) to the nearest of some places (m, 3), (n,)."""
+    squares = (points**2).sum(axis=1)[:, None] + (places**2).sum(axis=1) - 2 * points @ places.T
+    return np.asarray(np.sqrt(np.maximum(squares.min(axis=1), 0)))
 
 
 def _as_lut(linear: FloatArray) -> NDArray[np.float32]:
@@ -197,7 +211,6 @@ def _lut(
         chosen = lab_to_linear(lab + spline(lab))
     else:
         chosen = fits[method].model.predict(fits[method].parameters, nodes)
-    patches, node_lab = linear_to_lab(linear[used]), linear_to_lab(nodes)
-    distance = cKDTree(patches).query(node_lab, distance_upper_bound=2 * TRUST_RADIUS)[0]
+    distance = _distance_to_nearest(_node_lab(), linear_to_lab(linear[used]))
     trust = np.clip(2 - distance / TRUST_RADIUS, 0, 1)[:, None]
     return _as_lut(trust * chosen + (1 - trust) * cautious)

@@ -75,7 +75,7 @@ def measure_paper(pixels: Pixels8, photo_scale: float, scale: ScaleFit) -> Paper
         )
     basis, target = _basis(places[kept], sheet.card.centre_mm), np.log(luminance[kept])
     for _ in range(ROUNDS):
-        coefficients = np.linalg.lstsq(basis, target, rcond=None)[0]
+        coefficients = np.linalg.solve(basis.T @ basis, basis.T @ target)
         miss = np.abs(target - basis @ coefficients)
         near = miss <= 3 * np.median(miss) + 1e-3
         basis, target = basis[near], target[near]

@@ -88,21 +88,20 @@ def _grow(sheet: Sheet, seed: Marker, markers: list[Marker]) -> PlacedSheet | No
     """Lay a sheet through one marker, then through each further marker that agrees with it."""
     used = [seed]
     homography, residual_mm = _fit(sheet, used)
-    while len(used) < len(sheet.marker_corners):
+    open_markers = [marker for marker in markers if marker.id in sheet.marker_corners]
+    while True:
         taken = {marker.id for marker in used}
-        options = [
-            (_miss(sheet, homography, marker), index)
-            for index, marker in enumerate(markers)
-            if marker.id in sheet.marker_corners and marker.id not in taken
-        ]
-        miss, index = min(options, default=(np.inf, 0))
-        if miss > (GROW_FROM_ONE_SIDES if len(used) == 1 else GROW_SIDES):
+        open_markers = [marker for marker in open_markers if marker.id not in taken]
+        misses = [_miss(sheet, homography, marker) for marker in open_markers]
+        limit = GROW_FROM_ONE_SIDES if len(used) == 1 else GROW_SIDES
+        if not misses or min(misses) > limit:
             break
-        wider, wider_residual = _fit(sheet, [*used, markers[index]])
-        if wider_residual > MAX_RESIDUAL_SIDES * sheet.marker_mm:
-            break
-        used.append(markers[index])
-        homography, residual_mm = wider, wider_residual
+        nearest = open_markers.pop(int(np.argmin(misses)))
+        wider, wider_residual = _fit(sheet, [*used, nearest])
+        # One that does not fit (of another sheet, or half covered) is passed over.
+        if wider_residual <= MAX_RESIDUAL_SIDES * sheet.marker_mm:
+            used.append(nearest)
+            homography, residual_mm = wider, wider_residual
     if len(used) < MIN_MARKERS:
         return None
     return PlacedSheet(sheet, tuple(used), homography, residual_mm)

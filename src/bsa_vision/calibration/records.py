@@ -1,6 +1,7 @@
 """What calibration hands on: scale, colour, quality, and the photo with its colours corrected."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,10 +114,19 @@ class Quality:
 
 @dataclass(frozen=True)
 class CalibratedPhoto:
-    """A photo with corrected colours (or its own, when `colour` is refused), scale and quality."""
+    """A photo with what its card, its sheet and its sharpness say."""
 
     photo: Photo
-    pixels: Pixels8
     colour: ColourFit | Refused
     scale: ScaleFit | Refused
     quality: Quality
+
+    @cached_property
+    def pixels(self) -> Pixels8:
+        """(H, W, 3) uint8 with corrected colours; the photo's own where `colour` is refused.
+
+        Made when first asked for: who needs a smaller picture applies `colour` to that.
+        """
+        if isinstance(self.colour, Refused):
+            return self.photo.pixels
+        return self.colour.apply(self.photo.pixels)

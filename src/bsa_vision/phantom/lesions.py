@@ -312,7 +312,11 @@ def random_course(rng: np.random.Generator, surface: Surface, max_fraction: floa
     knots = np.interp(probe, share, severity[order])
     worst = severity > np.interp(1 - max_fraction, share, severity[order])
     field = (coarse[:, 2] - coarse[:, 3] + 0.25 * fine[:, 3])[worst]
-    never = float(np.quantile(field, 1 - draft.never_share)) if field.size else np.inf
+    never = np.inf
+    if field.size:
+        order = np.argsort(field)
+        share = np.cumsum(surface.area[worst][order], dtype=np.float64)
+        never = float(np.interp((1 - draft.never_share) * share[-1], share, field[order]))
     return LesionCourse(
         severity_knots=knots.astype(np.float32),
         rank_knots=probe.astype(np.float32),

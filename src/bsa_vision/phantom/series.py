@@ -114,7 +114,7 @@ def render_series(
     plan = SeriesPlan(seed, tuple(days), tuple(views), size, textures,
                       max_fraction)  # fmt: skip
     for name in plan.views:
-        VIEWS[name]  # noqa: B018  (an unknown view is better refused before rendering)
+        VIEWS[name]  # an unknown view is better refused before rendering
     jobs = [(plan, out, d, v) for d in range(len(plan.days)) for v in range(len(plan.views))]
     for day in plan.days:
         (out / visit_folder(day)).mkdir(parents=True, exist_ok=True)
