@@ -20,6 +20,7 @@ from bsa_vision.core.frames import FloatArray
 _MAX_STEPS = 60
 _NEAREST_M = 0.1  # no camera is nearer to the body's origin than this
 _GIVE_UP_DAMPING = 1e6
+_FACTOR_PRIOR_DOF = 8.0
 
 
 @dataclass(frozen=True)
@@ -220,4 +221,20 @@ def best_fit(
     closer = _Problem(solver, points, seen, 2 * sigma, prior)
     full = [fit_pose(closer, fit.pose, max_steps=20) for fit in rigid[:2]]
     full.sort(key=lambda fit: fit.cost)
-    return fit_pose(_Problem(solver, points, seen, sigma, prior), full[0].pose)
+    problem = _Problem(solver, points, seen, sigma, prior)
+    fit = fit_pose(problem, full[0].pose)
+    observed = sigma * np.sqrt(_variance_factor(problem, fit))
+    return fit_pose(_Problem(solver, points, seen, observed, prior), fit.pose)
+
+
+def _variance_factor(problem: _Problem, fit: PoseFit) -> float:
+    """How far the residuals are from the standard errors assumed, as a ratio of variances.
+
+    The posterior mean under an inverse-gamma prior round 1 worth `_FACTOR_PRIOR_DOF` residuals.
+    Parameters are counted by how much the points, not the prior, determine them.
+    """
+    squared = (fit.residuals**2).sum(axis=1) / problem.sigma**2
+    determined = len(fit.covariance) - float((np.diag(fit.covariance) * problem.precision()).sum())
+    freedom = max(2 * float(fit.weights.sum()) - determined, 0.0)
+    misfit = float((fit.weights * squared).sum())
+    return (_FACTOR_PRIOR_DOF + misfit) / (_FACTOR_PRIOR_DOF + freedom)
