@@ -27,21 +27,18 @@ from bsa_vision.phantom.series import render_series
 from bsa_vision.pipeline import chart_facts
 
 FIRST_SEED = 900_000
-DAYS = (0, 7, 12)
+DAYS = (2, 9)
 VIEWS = (
     "whole_front",
     "whole_back",
-    "head_front",
     "trunk_front",
     "trunk_back",
-    "trunk_left",
-    "trunk_right",
     "legs_front",
     "legs_back",
     "arm_left_front",
     "arm_right_back",
 )
-SIZE = (900, 1200)
+SIZE = (750, 1000)
 STATES = ("counted_bsa", "detached", "detachable", "reepithelialised", "erythema")
 
 
