@@ -72,7 +72,7 @@ build: setup ## the wheel, in dist/
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 lock: ## resolve requirements.lock anew (needs uv); keeps the versions already locked
-	uv pip compile --universal --generate-hashes --all-extras --no-annotate --no-header \
+	uv pip compile --universal --generate-hashes --all-extras --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml -o requirements.lock
 

@@ -14,10 +14,16 @@ from bsa_vision.cli.main import app
 from bsa_vision.cli.score import code_of
 
 
-def _photo(file: str, reason: str | None = None, colour: str | None = None) -> dict[str, Any]:
+def _photo(
+    file: str,
+    reason: str | None = None,
+    colour: str | None = None,
+    code: str = "photo_truncated",
+) -> dict[str, Any]:
     return {
         "file": file,
         "status": "refused" if reason else "scored",
+        "code": code if reason else None,
         "reason": reason,
         "remedy": "Take it again." if reason else None,
         "colour_reason": colour,
@@ -59,6 +65,7 @@ GOOD = _document([_photo("D05/a.jpg")])
 FLAWED = _document(
     [_photo("D05/a.jpg", reason="D05/a.jpg: truncated."), _photo("D05/b.jpg", colour="No card.")]
 )
+BROKEN = _document([_photo("D05/a.jpg", reason="an error in the software", code="photo_failed")])
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,7 @@ FLAWED = _document(
         ([_outcome("refused"), _outcome("refused", FLAWED)], ExitCode.ALL_REFUSED),
         ([_outcome("refused")], ExitCode.BAD_INPUT),
         ([_outcome("failed")], ExitCode.BUG),
+        ([_outcome("refused", BROKEN)], ExitCode.BUG),
     ],
 )
 def test_exit_code(outcomes: list[SeriesOutcome], code: ExitCode) -> None:

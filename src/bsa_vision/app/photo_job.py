@@ -85,9 +85,7 @@ def _assessed(job: PhotoJob) -> PhotoDone:
         picture = thumbnail(result.work, _at_size(result.labels, result.work.shape[:2]))
     # Pictures and probabilities stay here; the record of the photo keeps one pixel.
     slim = replace(photo, pixels=photo.pixels[:1, :1])
-    calibration = result.calibration and replace(
-        result.calibration, photo=slim, pixels=photo.pixels[:1, :1]
-    )
+    calibration = result.calibration and replace(result.calibration, photo=slim)
     small = replace(result, photo=slim, calibration=calibration, work=None, labels=None)
     return PhotoDone(job, small, picture)
 

@@ -79,7 +79,7 @@ def code_of(outcomes: list["SeriesOutcome"]) -> ExitCode:
     """
     if all(_complete(outcome) for outcome in outcomes):
         return ExitCode.DONE
-    if all(outcome.status == "failed" for outcome in outcomes):
+    if all(_failed(outcome) for outcome in outcomes):
         return ExitCode.BUG
     if all(outcome.status == "refused" for outcome in outcomes):
         unread = all(outcome.document is None for outcome in outcomes)
@@ -90,8 +90,18 @@ def code_of(outcomes: list["SeriesOutcome"]) -> ExitCode:
 def _complete(outcome: "SeriesOutcome") -> bool:
     if outcome.status != "skipped" or outcome.document is None:
         return outcome.status == "done"
-    visits = outcome.document["visits"]
-    return not any(photo["reason"] for visit in visits for photo in visit["photos"])
+    return not any(photo["reason"] for photo in _photos(outcome.document))
+
+
+def _failed(outcome: "SeriesOutcome") -> bool:
+    """Whether nothing came out of a series because of errors in the software."""
+    if outcome.status != "refused" or outcome.document is None:
+        return outcome.status == "failed"
+    return all(photo["code"] == "photo_failed" for photo in _photos(outcome.document))
+
+
+def _photos(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [photo for visit in document["visits"] for photo in visit["photos"]]
 
 
 def show_outcome(outcome: "SeriesOutcome") -> None:

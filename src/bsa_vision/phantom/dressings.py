@@ -26,6 +26,8 @@ _MATERIALS: dict[str, tuple[int, int, int]] = {
     "tape": (232, 226, 214),
     "brown_tape": (196, 150, 116),
 }
+#: How far from a limb's axis a bandage finds its skin, in metres.
+_WRAP_REACH = 0.1
 _LIMBS = (("lowerarm01", "wrist"), ("upperarm01", "lowerarm01"), ("lowerleg01", "foot"))
 
 
@@ -78,6 +80,8 @@ def random_patch(rng: np.random.Generator, surface: Surface, normals: Float32) -
     names = tuple(_MATERIALS)
     material = names[rng.integers(len(names))]
     size = np.array([rng.uniform(0.03, 0.1), rng.uniform(0.04, 0.13), 0.06])
+    if material in {"towel", "drape"}:
+        size *= np.array([2.2, 2.2, 2.5])
     if "tape" in material:
         size = np.array([rng.uniform(0.008, 0.018), rng.uniform(0.03, 0.1), 0.03])
     return _dressing(rng, material, surface.position[index], (across, np.cross(outward, across)),
@@ -92,13 +96,14 @@ def random_wrap(rng: np.random.Generator, rest: RestBody) -> Dressing:
     a, b = (rest.bone_heads[model.bone_index(f"{bone}.{side}")] for bone in (start, end))
     length = float(np.linalg.norm(b - a))
     along = (b - a) / length
-    half = rng.uniform(0.12, 0.4)
-    middle = rng.uniform(half, 1 - half)
+    half = rng.uniform(0.1, 0.33)
+    middle = rng.uniform(0.33 + half, 1 - half)  # clear of the armpit
     material = ("gauze", "gauze", "foam_white", "brown_tape")[rng.integers(4)]
     outward = np.cross(along, (0.3, 0.4, 0.86))
+    outward /= np.linalg.norm(outward)
     return _dressing(
         rng, material, a + middle * length * along, (outward, along), outward,
-        np.array([0.13, half * length, 0.13]), wrap=True,
+        np.array([_WRAP_REACH, half * length, _WRAP_REACH]), wrap=True,
     )  # fmt: skip
 
 

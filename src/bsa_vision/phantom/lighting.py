@@ -16,6 +16,9 @@ _XYZ_TO_SRGB = np.array(
 #: How far light bleeds under skin past the terminator, by colour.
 _WRAP = np.array([0.22, 0.08, 0.05], np.float32)
 
+#: Rows of a picture handled at a time.
+_BAND = 32
+
 
 @dataclass(frozen=True)
 class Lamp:
@@ -232,10 +235,25 @@ def perturbed_normals(
 ) -> Float32:
     """Normals (N, 3) tilted by a height field along the picture (Mikkelsen 2010)."""
     width, height = size
-    p = np.ascontiguousarray(position.T).reshape(3, height, width)
-    n = np.ascontiguousarray(normal.T).reshape(3, height, width)
+    result = np.empty((height, width, 3), np.float32)
+    p = position.reshape(height, width, 3)
+    n = normal.reshape(height, width, 3)
     h = height_m.reshape(height, width)
     g = group.reshape(height, width)
+    for top in range(0, height, _BAND):  # bands that fit into the processor's cache
+        rows = slice(top, min(top + _BAND + 1, height))
+        bent = _bent_band(p[rows], n[rows], h[rows], g[rows])
+        result[top : top + _BAND] = bent[:_BAND]
+    return result.reshape(-1, 3)
+
+
+def _bent_band(
+    position: Float32, normal: Float32, height_m: Float32, group: NDArray[np.int32]
+) -> Float32:
+    """Tilted normals (h, w, 3) of a band of rows; the last row sees no row below it."""
+    p = np.ascontiguousarray(position.transpose(2, 0, 1))
+    n = np.ascontiguousarray(normal.transpose(2, 0, 1))
+    h, g = height_m, group
     px, py = np.zeros_like(p), np.zeros_like(p)
     hx, hy = np.zeros_like(h), np.zeros_like(h)
     px[:, :, :-1], py[:, :-1] = p[:, :, 1:] - p[:, :, :-1], p[:, 1:] - p[:, :-1]
@@ -249,7 +267,8 @@ def perturbed_normals(
     tilt *= np.minimum(1, np.float32(0.9) / np.maximum(steep, np.float32(1e-6)))
     bent = limit * n - tilt
     bent /= np.maximum(np.sqrt((bent * bent).sum(axis=0)), np.float32(1e-20))
-    return np.ascontiguousarray(bent.reshape(3, -1).T)
+    rows_first: Float32 = bent.transpose(1, 2, 0)
+    return rows_first
 
 
 def _cross(a: Float32, b: Float32) -> Float32:

@@ -22,7 +22,9 @@ Float32 = NDArray[np.floating[Any]]
 SIDE = 96
 _PER_ROW = 12
 _PITCH = SIDE + 1
-_ROW = 2048
+_ROW = 512
+#: Points handled at a time, so that what is in between stays in the cache.
+_CHUNK = 16 * _ROW
 #: Voxels that one `wavelength` of `sample` spans in either volume.
 PERIOD = 24.0
 CHANNELS = 4
@@ -123,17 +125,24 @@ class Noise:
         -------
         (N, 4) float32.
         """
+        atlas = _atlas(kind)
+        turn = self.rotation * np.float32(PERIOD / wavelength / SIDE)
+        values = np.empty((len(points), CHANNELS), np.float32)
+        for start in range(0, len(points), _CHUNK):
+            part = np.asarray(points[start : start + _CHUNK], np.float32)
+            values[start : start + _CHUNK] = self._chunk(atlas, turn, part)
+        return values
+
+    def _chunk(self, atlas: Float32, turn: Float32, points: Float32) -> Float32:
         count = len(points)
         voxels = np.zeros((3, -(-count // _ROW) * _ROW), np.float32)
-        turn = self.rotation * np.float32(PERIOD / wavelength / SIDE)
-        np.matmul(turn, np.asarray(points, np.float32).T, out=voxels[:, :count])
+        np.matmul(turn, points.T, out=voxels[:, :count])
         voxels += (self.offset / SIDE)[:, None]
         voxels -= np.floor(voxels)
         voxels *= np.float32(SIDE)
         x, y, z = voxels
         below = np.minimum(z.astype(np.int32), SIDE - 1)
         z -= below
-        atlas = _atlas(kind)
         low = _slice_values(atlas, x, y, below, 0)
         high = _slice_values(atlas, x, y, below, 1)
         high -= low

@@ -71,7 +71,7 @@ class Scene:
     ----------
     vertices : (13718, 3) posed body, metres.
     day : from D0.
-    effects_seed : of chance while rendering (shadow jitter).
+    seed : of chance while rendering (shadow jitter).
     """
 
     case: Case

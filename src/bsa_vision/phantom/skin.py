@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bsa_vision.phantom.marks import Marks, add_marks, random_marks
 from bsa_vision.phantom.noise import Float32, Noise, smoothstep
 
 #: sRGB of the Monk skin tones 1-10.
@@ -61,6 +62,7 @@ class SkinLook:
     texture : path of a skin map in Anny's texture coordinates, or None.
     tint : (3,) factor on the map's colours.
     mottle, freckles, moles, body_hair, stubble, ruddy : amounts, 0 for none.
+    marks : bruises, scars and tattoos.
     noise : placement of the pigment fields.
     """
 
@@ -73,6 +75,7 @@ class SkinLook:
     body_hair: float
     stubble: float
     ruddy: float
+    marks: Marks
     noise: Noise
 
 
@@ -112,6 +115,7 @@ def random_skin_look(rng: np.random.Generator, textures: Path | None) -> SkinLoo
         body_hair=float(max(rng.normal(-0.1, 0.5), 0)),
         stubble=float(rng.uniform(0, 1)),
         ruddy=float(rng.uniform(0, 1)),
+        marks=random_marks(rng),
         noise=Noise.from_rng(rng),
     )
 
@@ -133,6 +137,7 @@ def skin_albedo(
     (N, 3) float32.
     """
     patches = look.noise.sample(position, 0.12)
+    albedo: Float32
     if look.texture is not None:
         albedo = _from_map(look.texture, uv, mm_per_px) * look.tint
     else:
@@ -145,6 +150,7 @@ def skin_albedo(
         blood = blood + 0.05 * look.mottle * fine[:, 0]
         melanin = melanin + 0.03 * look.mottle * fine[:, 1] + _spots(look, position, mm_per_px)
     albedo = albedo * np.exp(-blood[:, None] * HAEMOGLOBIN - melanin[:, None] * MELANIN)
+    albedo = add_marks(look.marks, albedo, position)
     if look.body_hair > 0 and mm_per_px < 1.2:
         lean = position + 0.004 * patches[:, :3]
         strands = look.noise.sample(lean * np.array((1, 1, 0.15), np.float32), 0.0022)[:, 0]

@@ -23,11 +23,13 @@ class View:
     group : the part of the body that fills the frame, a key of `view_groups`.
     azimuth_deg : of the camera about the body: 0 in front, 90 at the patient's left, 180 behind.
     elevation_deg : of the camera above the horizontal.
+    palms_up : how the hands are held where the hands are what is shown.
     """
 
     group: str
     azimuth_deg: float
     elevation_deg: float = 0.0
+    palms_up: bool = False
 
 
 VIEWS: Mapping[str, View] = {
@@ -47,8 +49,8 @@ VIEWS: Mapping[str, View] = {
     "arm_right_back": View("arm_right", 180),
     "legs_front": View("legs", 0),
     "legs_back": View("legs", 180),
-    "hands_dorsal": View("hands", 0, 15),
-    "hands_palmar": View("hands", 180, 10),
+    "hands_dorsal": View("hands", 0, 40),
+    "hands_palmar": View("hands", 0, 40, palms_up=True),
     "feet_dorsal": View("feet", 0, 50),
     "feet_plantar": View("feet", 0, -70),
 }
@@ -128,10 +130,25 @@ def random_pose(rng: np.random.Generator, view: View) -> dict[str, FloatArray]:
         pose[f"lowerleg01.{side}"] = np.array([abs(rng.normal(0, 0.1)), 0, 0])
         pose[f"foot.{side}"] = np.array([rng.normal(0, 0.12), 0, rng.normal(0, 0.1)])
         pose[f"clavicle.{side}"] = rng.normal(0, 0.04, 3)
+    if view.group == "hands":
+        pose.update(_hands_forward(rng, palms_up=view.palms_up))
     for bone in ("spine05", "spine03", "spine01"):
         pose[bone] = rng.normal(0, (0.03, 0.025, 0.03))
     pose["neck01"] = rng.normal(0, (0.08, 0.04, 0.1))
     pose["head"] = rng.normal(0, (0.08, 0.05, 0.14))
+    return pose
+
+
+def _hands_forward(rng: np.random.Generator, *, palms_up: bool) -> dict[str, FloatArray]:
+    """Both forearms held forward, hands side by side."""
+    pose: dict[str, FloatArray] = {}
+    turn = rng.uniform(-1.7, -1.3) if palms_up else rng.uniform(0.8, 1.2)
+    for side, sign in (("L", 1.0), ("R", -1.0)):
+        along = np.array([0.53 * sign, -0.68, -0.53])  # the forearm at rest, elbow to wrist
+        pose[f"upperarm01.{side}"] = np.array([rng.normal(-0.1, 0.06), sign * 0.6, 0.0])
+        pose[f"lowerarm01.{side}"] = np.array([rng.normal(-0.9, 0.1), 0.0, -sign * 0.9])
+        pose[f"lowerarm02.{side}"] = along * turn * sign * 0.6
+        pose[f"wrist.{side}"] = along * turn * sign * 0.4 + rng.normal(0, 0.08, 3)
     return pose
 
 
