@@ -1,4 +1,4 @@
-"""Real photographs, none of a patient, as a series: does it hold, what do the masks look like?
+"""Real photographs, none of a patient, as a series: what the masks look like, what is refused.
 
     BSA_VISION_DATA=... .venv/bin/python scripts/real_photos.py OUT
 
