@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from bsa_vision.app.series import read_series
-from bsa_vision.core.errors import InputError
+from bsa_vision.chart.landmarks import parse_landmark_file
+from bsa_vision.core.errors import InputError, Refused
+from bsa_vision.core.labels import Label
 
 GOOD: dict[str, Any] = {
     "format": "bsa-vision-series/1",
@@ -190,6 +194,20 @@ def test_any_document_is_read_or_refused_in_words(
     # Anything but a series or an InputError fails the test.
     with contextlib.suppress(InputError):
         assert read_series(folder).patient.id
+
+
+def test_the_example_annotation_is_a_series_as_described() -> None:
+    series = read_series(Path(__file__).parents[2] / "annotations" / "example")
+    (photo,) = series.visits[0].photos
+    assert photo.mask is not None
+    assert photo.landmarks is not None
+    with Image.open(photo.path) as image, Image.open(photo.mask) as mask:
+        assert mask.mode == "L"
+        assert mask.size == ImageOps.exif_transpose(image).size
+        assert {int(code) for code in np.unique(np.asarray(mask))} <= {int(c) for c in Label}
+    landmarks = parse_landmark_file(photo.landmarks)
+    assert not isinstance(landmarks, Refused)
+    assert len(landmarks) >= 4
 
 
 def test_reads_the_shared_series(data_dir: Path) -> None:

@@ -50,7 +50,14 @@ def test_a_run_taken_up_again_ends_where_an_unbroken_one_does(
 def test_other_settings_do_not_continue_a_run(training_folder: Path, tmp_path: Path) -> None:
     train(training_folder, tmp_path, settings=replace(SHORT, steps=1))
     with pytest.raises(InputError, match="other data or settings"):
-        train(training_folder, tmp_path, settings=replace(SHORT, steps=2))
+        train(training_folder, tmp_path, settings=replace(SHORT, crop=32))
+
+
+def test_a_run_can_be_given_a_longer_budget(training_folder: Path, tmp_path: Path) -> None:
+    train(training_folder, tmp_path, settings=replace(SHORT, steps=1))
+    path = train(training_folder, tmp_path, settings=replace(SHORT, steps=2))
+    state = torch.load(path, weights_only=True)
+    assert [line["step"] for line in state["history"]] == [1, 2]
 
 
 def test_training_starts_from_a_model_with_other_classes(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bsa_vision.cli.console import progress_bars
+from bsa_vision.cli.console import progress_bars, say
 from bsa_vision.cli.score import code_of, show_outcome
 
 
@@ -16,6 +16,8 @@ def demo(
     from bsa_vision.app.demo import run_demo
 
     with progress_bars() as progress:
-        outcome = run_demo(out, progress)
-    show_outcome(outcome)
-    raise typer.Exit(code_of([outcome]))
+        done = run_demo(out, progress)
+    truth = ", ".join(f"D{day} {value:.1f}" for day, value in done.true_counted_bsa.items())
+    say(f"True counted BSA of this made-up patient, percent: {truth}")
+    show_outcome(done.outcome)
+    raise typer.Exit(code_of([done.outcome]))
