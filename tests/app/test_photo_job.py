@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from tests.chart.scenes import SIZE, WOMAN, body_of, scene
+
+from bsa_vision.app import photo_job
+from bsa_vision.app.photo_job import PhotoJob, run_photo
+from bsa_vision.app.series import PhotoEntry
+from bsa_vision.core.errors import Refused
+from bsa_vision.core.labels import Label
+
+
+@pytest.fixture
+def entry(tmp_path) -> PhotoEntry:
+    """A grey photo with true landmarks and a mask that is detached all over."""
+    photo, mask = tmp_path / "front.png", tmp_path / "front.mask.png"
+    cv2.imwrite(str(photo), np.full((SIZE[1], SIZE[0], 3), 128, np.uint8))
+    cv2.imwrite(str(mask), np.full((SIZE[1], SIZE[0]), Label.DETACHED, np.uint8))
+    landmarks = tmp_path / "front.landmarks.json"
+    landmarks.write_text(json.dumps({"points": scene(body_of(), 0.0).points}))
+    return PhotoEntry("front.png", photo, "whole_front", landmarks, mask)
+
+
+def job(entry: PhotoEntry, tmp_path: Path, masks: str = "given") -> PhotoJob:
+    return PhotoJob(entry, 0, WOMAN, masks, None, tmp_path / "masks" / "front.png")
+
+
+def refused(entry: PhotoEntry, tmp_path: Path) -> Refused:
+    found = run_photo(job(entry, tmp_path)).result.refused
+    assert found is not None
+    return found
+
+
+def test_a_photo_without_card_is_placed_and_says_that_there_is_none(entry, tmp_path):
+    done = run_photo(job(entry, tmp_path))
+    assert done.result.refused is None
+    assert isinstance(done.result.calibration.scale, Refused)
+    assert isinstance(done.result.calibration.colour, Refused)
+    evidence = done.result.evidence
+    np.testing.assert_allclose(evidence.states[:, 3], 1)
+    assert (
+        cv2.imread(str(tmp_path / "masks" / "front.png"), cv2.IMREAD_UNCHANGED).shape == SIZE[::-1]
+    )
+    assert done.thumbnail is not None
+
+
+def test_pictures_do_not_travel_between_processes(entry, tmp_path):
+    result = run_photo(job(entry, tmp_path)).result
+    assert result.work is None
+    assert result.labels is None
+    assert result.photo.pixels.size <= 3
+    assert result.calibration.photo.pixels.size <= 3
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (np.zeros((10, 10), np.uint8), "(10, 10)"),
+        (np.full(SIZE[::-1], 9, np.uint8), "codes 0 to 6"),
+        (np.zeros(SIZE[::-1], np.uint16), "uint16"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused_in_words(entry, tmp_path, mask, words):
+    cv2.imwrite(str(entry.mask), mask)
+    found = refused(entry, tmp_path)
+    assert found.code == "mask_malformed"
+    assert words in found.reason
+
+
+def test_a_missing_mask_is_refused_when_masks_must_be_given(entry, tmp_path):
+    entry.mask.unlink()
+    assert refused(entry, tmp_path).code == "mask_missing"
+
+
+def test_an_error_in_the_software_loses_one_photo_only(entry, tmp_path, monkeypatch):
+    def broken(*_args):
+        msg = "shapes do not match"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(photo_job, "assess_photo", broken)
+    found = refused(entry, tmp_path)
+    assert found.code == "photo_failed"
+    assert "shapes do not match" in found.reason
