@@ -23,22 +23,22 @@ def _pipeline() -> albumentations.Compose:
     return a.Compose(
         [
             a.D4(p=1.0),
-            a.Affine(rotate=(-30, 30), shear=(-8, 8), border_mode=4, p=0.4),
+            a.Affine(rotate=(-30, 30), shear=(-8, 8), border_mode=4, p=0.2),
             a.OneOf(
                 [
                     a.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=1.0),
                     a.RandomGamma(gamma_limit=(70, 140), p=1.0),
                     a.Illumination(intensity_range=(0.05, 0.2), p=1.0),
                 ],
-                p=0.7,
+                p=0.3,
             ),
-            a.HueSaturationValue(hue_shift_limit=5, sat_shift_limit=25, val_shift_limit=15, p=0.5),
+            a.HueSaturationValue(hue_shift_limit=5, sat_shift_limit=25, val_shift_limit=15, p=0.3),
             a.OneOf(
                 [
                     a.PlanckianJitter(mode="blackbody", temperature_limit=(4500, 9000), p=1.0),
                     a.RGBShift(r_shift_limit=12, g_shift_limit=12, b_shift_limit=12, p=1.0),
                 ],
-                p=0.5,
+                p=0.2,
             ),
             a.OneOf(
                 [
@@ -47,16 +47,16 @@ def _pipeline() -> albumentations.Compose:
                     a.Downscale(scale_range=(0.4, 0.8), p=1.0),
                     a.Sharpen(alpha=(0.1, 0.3), p=1.0),
                 ],
-                p=0.35,
+                p=0.15,
             ),
             a.OneOf(
                 [
                     a.GaussNoise(std_range=(0.01, 0.05), p=1.0),
                     a.ISONoise(color_shift=(0.01, 0.04), intensity=(0.1, 0.4), p=1.0),
                 ],
-                p=0.35,
+                p=0.15,
             ),
-            a.ImageCompression(quality_range=(45, 95), p=0.3),
+            a.ImageCompression(quality_range=(45, 95), p=0.1),
         ]
     )
 

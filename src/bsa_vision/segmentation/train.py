@@ -17,6 +17,7 @@ import cv2
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from bsa_vision.core.errors import InputError
@@ -30,6 +31,9 @@ from bsa_vision.segmentation.model import HalfResolutionUnet, normalise, placed
 
 CHECKPOINT = "checkpoint.pt"
 RECORD = "run.json"
+#: Settings that say how long and how watched a run is, not what it learns from.
+BUDGET = frozenset({"steps", "minutes", "workers", "val_minutes", "val_images"})
+
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -55,11 +59,11 @@ class TrainSettings:
         default_factory=lambda: Architecture("tu-mobilenetv4_conv_small", (96, 64, 32, 16))
     )
     long_side: int = 768
-    crop: int = 256
-    batch: int = 8
+    crop: int = 192
+    batch: int = 6
     steps: int = 3000
     minutes: float | None = None
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 1.2e-3
     weight_decay: float = 0.02
     average: float = 0.998
     seed: int = 0
@@ -79,7 +83,10 @@ class _Run:
         placed(network, self.device)
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
@@ -106,12 +113,14 @@ class _Run:
     def update_average(self) -> None:
         """Move the averaged weights; young averages move faster so they forget the random start."""
         decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        state = self.network.state_dict()
+        floats = [key for key, value in state.items() if value.is_floating_point()]
         with torch.no_grad():
-            for key, value in self.network.state_dict().items():
-                if value.is_floating_point():
-                    self.average[key].lerp_(value, 1 - decay)
-                else:
-                    self.average[key].copy_(value)
+            get_ema_multi_avg_fn(decay)(
+                [self.average[key] for key in floats], [state[key] for key in floats], self.step
+            )
+            for key in state.keys() - set(floats):
+                self.average[key].copy_(state[key])
 
     def save(self, key: str) -> None:
         """Write the checkpoint whole or not at all."""
@@ -195,8 +204,7 @@ def train(
 
 
 def _loop(run: _Run, record: dict[str, Any], progress: Progress | None) -> None:
-    key = document_digest({k: record[k] for k in ("data", "settings", "init")})
-    run.resume(key)
+    run.resume(key := _run_key(record))
     train_names = run.folder.split["train"]
     loss = CrossEntropyAndDice(class_weights(count_pixels(run.folder, train_names)))
     loss.to(run.device)
@@ -224,6 +232,12 @@ def _loop(run: _Run, record: dict[str, Any], progress: Progress | None) -> None:
             (run.out / RECORD).write_text(text, encoding="utf-8")
             if progress is not None:
                 progress(line)
+
+
+def _run_key(record: dict[str, Any]) -> str:
+    """Digest of what a run must share with the one it continues; its budget may be another."""
+    settings = {k: v for k, v in record["settings"].items() if k not in BUDGET}
+    return document_digest({"data": record["data"], "init": record["init"], "settings": settings})
 
 
 def _step(run: _Run, loss: nn.Module, images: Tensor, target: Tensor) -> float:
