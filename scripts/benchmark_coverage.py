@@ -52,8 +52,9 @@ def rendered(out: Path, seed: int, workers: int) -> Path:
 
 def assessed(out: Path, folder: Path, masks: str, workers: int):
     """Evidence of every visit and the plan, computed once."""
-    cache = out / "evidence" / f"{folder.name}-{masks}.pickle"
     settings = run_settings("personal", masks, None)
+    made_by = (settings.model_digest or "given")[:12]
+    cache = out / "evidence" / made_by / f"{folder.name}.pickle"
     plan = plan_series(folder, out / "scored" / masks / folder.name, settings, overwrite=True)
     if not isinstance(plan, PlannedSeries):
         sys.exit(f"{folder}: {plan.reason}")

@@ -51,7 +51,7 @@ class PhotoResult:
     distrusted : landmarks that did not fit the others.
     evidence : what the photo says of the cells, or None.
     refused : why it says nothing, or None.
-    seconds : wall time by stage; never part of a result.
+    seconds : wall time by stage, for `scripts/benchmark_speed.py`; never part of a result.
     """
 
     photo: Photo | None
@@ -75,13 +75,11 @@ class PhotoRequest:
     view : one of the twenty views.
     landmarks : points, or why there are none.
     mask : (H, W) codes drawn by a person for the full-size photo, or why there is none, or None.
-    sheet : name of the calibration sheet, or None to recognise it.
     """
 
     view: str
     landmarks: Landmarks | Refused
     mask: Labels | Refused | None = None
-    sheet: str | None = None
 
 
 def assess_photo(
@@ -99,7 +97,7 @@ def assess_photo(
     if isinstance(photo, Refused):
         return PhotoResult(None, refused=photo)
     clock = _Clock()
-    calibrated = calibrate(photo, request.sheet)
+    calibrated = calibrate(photo)
     clock.lap("calibrate")
     work = _working_picture(photo, calibrated)
     clock.lap("prepare")
@@ -111,10 +109,11 @@ def assess_photo(
         work,
         labels,
         source,
-        refused=request.mask if isinstance(request.mask, Refused) and labels is None else None,
+        # A drawn mask that cannot be used is never silently replaced by the network's.
+        refused=request.mask if isinstance(request.mask, Refused) else calibrated.quality.refused,
         seconds=clock.laps,
     )
-    if labels is None:
+    if labels is None or result.refused is not None:
         return result
     placement = _placed(photo, calibrated, request, body)
     clock.lap("register")

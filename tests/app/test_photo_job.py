@@ -15,9 +15,10 @@ from bsa_vision.core.labels import Label
 
 @pytest.fixture
 def entry(tmp_path) -> PhotoEntry:
-    """A grey photo with true landmarks and a mask that is detached all over."""
+    """A patterned photo with true landmarks and a mask that is detached all over."""
     photo, mask = tmp_path / "front.png", tmp_path / "front.mask.png"
-    cv2.imwrite(str(photo), np.full((SIZE[1], SIZE[0], 3), 128, np.uint8))
+    noise = np.random.default_rng(0).integers(60, 200, (SIZE[1] // 20, SIZE[0] // 20, 3), np.uint8)
+    cv2.imwrite(str(photo), np.kron(noise, np.ones((20, 20, 1), np.uint8)))
     cv2.imwrite(str(mask), np.full((SIZE[1], SIZE[0]), Label.DETACHED, np.uint8))
     landmarks = tmp_path / "front.landmarks.json"
     landmarks.write_text(json.dumps({"points": scene(body_of(), 0.0).points}))
@@ -75,12 +76,25 @@ def test_a_missing_mask_is_refused_when_masks_must_be_given(entry, tmp_path):
     assert refused(entry, tmp_path).code == "mask_missing"
 
 
-def test_an_error_in_the_software_loses_one_photo_only(entry, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "fault", [ValueError, OSError, MemoryError, AttributeError, cv2.error, KeyError]
+)
+def test_an_error_in_the_software_loses_one_photo_only(entry, tmp_path, monkeypatch, caplog, fault):
     def broken(*_args):
-        msg = "shapes do not match"
-        raise ValueError(msg)
+        msg = "/home/someone/site-packages: shapes do not match"
+        raise fault(msg)
 
     monkeypatch.setattr(photo_job, "assess_photo", broken)
     found = refused(entry, tmp_path)
     assert found.code == "photo_failed"
-    assert "shapes do not match" in found.reason
+    assert fault.__name__ in found.reason
+    # The text may hold paths of the machine: it is for the log, not for the results.
+    assert "someone" not in found.reason
+    assert "shapes do not match" in caplog.text
+
+
+def test_a_broken_mask_is_not_replaced_by_the_networks(entry, tmp_path):
+    cv2.imwrite(str(entry.mask), np.zeros((10, 10), np.uint8))
+    result = run_photo(job(entry, tmp_path, masks="auto")).result
+    assert result.refused.code == "mask_malformed"
+    assert result.evidence is None

@@ -72,9 +72,9 @@ def test_a_uniform_mask_gives_a_uniform_state(front, label):
 
 
 def test_background_is_no_evidence_and_a_dressing_is_hidden_skin(front):
-    background = fuse([gathered(front, uniform(Label.BACKGROUND))], len(CELLS), 3)
-    assert not background.assessed.any()
-    assert not background.hidden.any()
+    background = gather(front, uniform(Label.BACKGROUND), None, SIZE)
+    assert isinstance(background, Refused)
+    assert background.code == "no_skin_found"
     dressed = fuse([gathered(front, uniform(Label.NOT_ASSESSABLE))], len(CELLS), 3)
     assert not dressed.assessed.any()
     assert dressed.hidden[front.cells[front.sd_mm < 40]].all()

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from tests.chart.scenes import FOCAL, SIZE, body_of, scene
 
-from bsa_vision.chart.landmarks import LANDMARKS
+from bsa_vision.chart.anny_model import BodyModel
+from bsa_vision.chart.cells import load_cells
+from bsa_vision.chart.landmarks import LANDMARKS, landmark_points
+from bsa_vision.chart.posing import JOINT_SD, BodyPose
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.core.errors import Refused
 
@@ -91,3 +94,25 @@ def test_one_misplaced_landmark_is_distrusted_and_named(body):
     placement = registered(body, points)
     assert isinstance(placement, Placement)
     assert placement.distrusted == ("umbilicus",)
+
+
+def test_feet_photographed_from_above_are_placed(body):
+    """The camera looks down the body's axis: the body's middle lies behind it."""
+    model = BodyModel.load()
+    names = [
+        name
+        for name in LANDMARKS
+        if any(part in name for part in ("toe", "instep", "ankle_front", "metatarsal", "malleolus"))
+    ]
+    places = landmark_points(body.rest.vertices, names)
+    down = np.array([[1.0, 0, 0], [0, -1.0, 0], [0, 0, -1.0]])
+    translation = -down @ (places.mean(axis=0) + np.array([0, 0, 0.7]))
+    pose = BodyPose(down, translation, FOCAL, np.zeros((len(JOINT_SD), 3)))
+    points = dict(zip(names, map(tuple, pose.camera(SIZE).project(places)), strict=True))
+    placement = registered(body, points, view="feet_dorsal")
+    assert isinstance(placement, Placement)
+    feet = np.unique(model.faces[load_cells().face[load_cells().region == 11]])
+    off = placement.camera.project(placement.vertices[feet])
+    off -= pose.camera(SIZE).project(body.rest.vertices[feet])
+    mm = np.linalg.norm(off, axis=1) * 0.7 / FOCAL * 1000
+    assert np.percentile(mm, 95) < 25

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bsa_vision.chart.gather import PhotoEvidence
+from bsa_vision.chart.gather import MIN_SKIN_SHARE, PhotoEvidence
 from bsa_vision.core.labels import SKIN_STATES
 
 FloatMap = NDArray[np.float32]
-
-#: A cell is assessed when at least this share of some photo's footprint on it is skin.
-MIN_SKIN_SHARE = 0.3
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import FloatArray
 from bsa_vision.core.labels import N_LABELS, SKIN_STATES, Label
 
+#: A cell is assessed when at least this share of some photo's footprint on it is skin.
+MIN_SKIN_SHARE = 0.3
 #: Skin seen flatter than this (cosine of 78 degrees) is left to another photo.
 MIN_COSINE = 0.2
 #: Cells whose place in the photo is less sure than this are left out (mm, one standard deviation).
@@ -167,7 +169,8 @@ def _uncertainty(
     )
     _, _, jacobian = solver.project(surface, fit.pose)
     spread = np.einsum("ncp,pq,ncq->n", jacobian, fit.covariance, jacobian)
-    root = np.linalg.cholesky(fit.covariance + 1e-12 * np.eye(len(fit.covariance)))
+    variances, axes = np.linalg.eigh((fit.covariance + fit.covariance.T) / 2)
+    root = axes * np.sqrt(np.maximum(variances, 0))
     steps = rng.normal(size=(replicates, len(root))) @ root.T
     by_pose = np.einsum("ncp,rp->rnc", jacobian, steps)
     shift, warp_sd = warp.displacement(places[anchors], px_per_mm[anchors])
@@ -205,6 +208,12 @@ def gather(
     table = _class_table(labels, probabilities)
     shares = _sample(table, samples, scale)
     skin = [int(state) for state in SKIN_STATES]
+    if not ((shares[:, skin].sum(axis=1) >= MIN_SKIN_SHARE) | covered_up(shares)).any():
+        return Refused(
+            "no_skin_found",
+            "Need skin, or a dressing, where the landmarks place the body; the mask has none.",
+            "Check that the landmarks are this photo's, or draw its mask by hand.",
+        )
     moved = samples[None] + seen.shifts[:, sure, None]
     replicates = (
         np.stack([_sample(table, at, scale)[:, skin] for at in moved])
@@ -221,6 +230,11 @@ def gather(
         replicates=replicates.astype(np.float32),
         expected_error_mm=error,
     )
+
+
+def covered_up(shares: FloatMap) -> NDArray[np.bool_]:
+    """Whether a footprint with class shares (M, 7) is mostly not assessable, (M,)."""
+    return shares[:, int(Label.NOT_ASSESSABLE)] > 0.5
 
 
 def _class_table(

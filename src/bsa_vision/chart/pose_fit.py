@@ -11,6 +11,7 @@ from bsa_vision.chart.anny_model import rotation_matrices
 from bsa_vision.chart.posing import (
     CAMERA_PARAMETERS,
     JOINT_SD,
+    NEAREST_M,
     BodyPose,
     PoseSolver,
     SurfacePoints,
@@ -18,7 +19,6 @@ from bsa_vision.chart.posing import (
 from bsa_vision.core.frames import FloatArray
 
 _MAX_STEPS = 60
-_NEAREST_M = 0.1  # no camera is nearer to the body's origin than this
 _GIVE_UP_DAMPING = 1e6
 _FACTOR_PRIOR_DOF = 8.0
 
@@ -101,6 +101,8 @@ class _Problem:
         pixels, depth, jacobian = self.solver.project(self.points, pose)
         residuals = self.seen - pixels
         weights, cost = _robust((residuals**2).sum(axis=1) / self.sigma**2)
+        if depth.min() <= NEAREST_M:  # a point at or behind the lens cannot have been seen
+            cost = float("inf")
         precision = self.precision()
         offset = np.concatenate([np.zeros(CAMERA_PARAMETERS), pose.joints.ravel()])
         offset[6] = np.log(pose.focal) - self.prior.log_focal[0]
@@ -131,10 +133,10 @@ def fit_pose(
         step = np.zeros(len(free))
         step[free] = np.linalg.solve(damped[square], now.gradient[free])
         trial = problem.assess(now.pose.moved(step))
-        if trial.cost < now.cost and trial.pose.translation[2] > _NEAREST_M:
+        if trial.cost < now.cost:
             gain, now = now.cost - trial.cost, trial
             damping = max(damping / 5, 1e-7)
-            if gain < 1e-4 * (1 + now.cost):
+            if gain < 1e-4 * (1 + abs(now.cost)):
                 break
         else:
             damping *= 6

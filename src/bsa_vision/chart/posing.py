@@ -38,6 +38,8 @@ JOINT_SD: dict[str, tuple[float, float, float]] = {
     "head": (0.25, 0.20, 0.30),
     **{f"{joint}.{side}": sd for joint, sd in _LIMBS.items() for side in "LR"},
 }
+#: Depths are held at this, in metres: what is nearer lies at or behind the lens.
+NEAREST_M = 0.05
 CAMERA_PARAMETERS = 7  # rotation (3), translation (3), log focal length (1)
 
 
@@ -176,7 +178,7 @@ class PoseSolver:
         body = parts.sum(axis=1)
         turned_body = body @ pose.rotation.T
         seen = turned_body + pose.translation
-        depth = np.maximum(seen[:, 2], 0.05)
+        depth = np.maximum(seen[:, 2], NEAREST_M)
         flat = seen[:, :2] / depth[:, None]
         pixels = pose.focal * flat + self.centre
 
