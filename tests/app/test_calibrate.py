@@ -24,11 +24,21 @@ def test_photos_without_card_and_broken_photos_are_entries_with_reasons(tmp_path
     assert first["scale_reason"]
     assert first["verdict"] in ("good", "usable", "poor")
     assert second["verdict"] == "refused"
-    assert second["colour"] is None
+    assert second["colour"] is second["scale"] is second["quality"] is None
+    assert second["colour_reason"] == second["scale_reason"] == second["quality_reason"]
     assert second["reason"]
     assert second["remedies"]
     assert [event.done for event in events] == [1, 2]
     assert canonical_json(document)
+
+
+def test_a_black_photo_is_refused_with_value_limit_and_remedy(tmp_path: Path) -> None:
+    black = tmp_path / "black.png"
+    Image.fromarray(np.zeros((240, 320, 3), np.uint8)).save(black)
+    (entry,) = calibrate_photos([black], None, silent)["photos"]
+    assert (entry["verdict"], entry["code"]) == ("refused", "quality_unusable")
+    assert "at most 95 %" in entry["reason"]
+    assert any("light" in remedy for remedy in entry["remedies"])
 
 
 def test_an_unknown_sheet_is_an_input_error(tmp_path: Path) -> None:

@@ -67,6 +67,31 @@ def test_two_photos_of_one_name_are_refused(photos: Path, tmp_path: Path) -> Non
         predict_masks([photos], "red", tmp_path / "out", silent)
 
 
+def test_a_mask_is_never_written_over_a_photo(photos: Path) -> None:
+    before = (photos / "half.png").read_bytes()
+    with pytest.raises(InputError, match="over the input"):
+        predict_masks([photos], "red", photos, silent)
+    assert (photos / "half.png").read_bytes() == before
+
+
+def test_a_mask_that_cannot_be_written_is_named_and_the_others_are(
+    photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "half.png").mkdir(parents=True)
+    _, half, small = predict_masks([photos], "red", out, silent)
+    assert half.refused is not None
+    assert half.refused.code == "mask_not_written"
+    assert small.mask is not None
+    assert not list(out.glob(".*.part"))
+
+
+def test_an_output_that_is_a_file_is_an_input_error(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        predict_masks([photos], "red", tmp_path / "file", silent)
+
+
 @pytest.mark.parametrize("name", ["none", "empty"])
 def test_no_photos_is_an_input_error(photos: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

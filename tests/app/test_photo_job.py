@@ -61,7 +61,8 @@ def test_pictures_do_not_travel_between_processes(entry, tmp_path):
     [
         (np.zeros((10, 10), np.uint8), "(10, 10)"),
         (np.full(SIZE[::-1], 9, np.uint8), "codes 0 to 6"),
-        (np.zeros(SIZE[::-1], np.uint16), "uint16"),
+        (np.zeros(SIZE[::-1], np.uint16), "8-bit codes"),
+        (np.zeros((*SIZE[::-1], 3), np.uint8), "got RGB"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_refused_in_words(entry, tmp_path, mask, words):

@@ -2,17 +2,25 @@
 
 import base64
 import json
+import math
+import os
 import re
 import shutil
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from bsa_vision.app.score import score_many
+from bsa_vision.app import photo_job, score
+from bsa_vision.app.resume import RunSettings, input_digest
+from bsa_vision.app.score import run_settings, score_many
+from bsa_vision.app.series import read_series
 from bsa_vision.core.errors import InputError
 from bsa_vision.phantom.series import render_series
 from bsa_vision.report.results import results_schema
+from bsa_vision.segmentation.card import Architecture, ModelCard
 
 VIEWS = ("whole_front", "whole_back", "trunk_front")
 
@@ -53,12 +61,22 @@ def test_counted_bsa_is_near_the_truth(reference, rendered):
     truth = json.loads((rendered / "truth" / "truth.json").read_text())
     assert reference.status == "done"
     for visit, true in zip(reference.document["visits"], truth["visits"], strict=True):
-        counted, wanted = visit["counted_bsa"], true["percent_if_no_dressing"]
-        # Three views leave a fifth of the skin unseen; the interval must say so and hold the truth.
-        assert (
-            counted["low"] - 1 <= wanted["detached"] + wanted["detachable"] <= counted["high"] + 1
-        )
-        assert visit["not_assessed_percent"] > 5
+        counted = visit["counted_bsa"]
+        by_state = true["percent_if_no_dressing"]
+        wanted = by_state["detached"] + by_state["detachable"]
+        width, unseen = counted["high"] - counted["low"], visit["not_assessed_percent"]
+        # Three views leave a quarter of the skin unseen, in some ten patches (hands, feet, sides of
+        # trunk and limbs). Filled blindly with the mean share, ten independent patches would err
+        # with this standard deviation; neighbours must do better.
+        share = wanted / 100
+        blind = unseen * math.sqrt(share * (1 - share) / 10)
+        assert unseen > 5
+        assert abs(counted["percent"] - wanted) < blind
+        # A 90 % interval spans 2 x 1.645 standard deviations: one error in a thousand is larger
+        # than all of it, and it may not be as wide as that of a blind fill.
+        assert abs(counted["percent"] - wanted) < width < 2 * 1.645 * blind
+        bounds = visit["counted_bsa_bounds"]
+        assert bounds["all_healthy"] < wanted < bounds["all_affected"]
 
 
 def test_the_document_follows_its_schema_and_every_output_is_there(reference):
@@ -105,6 +123,12 @@ def test_what_is_done_is_skipped_until_something_changes(series, tmp_path):
     document["patient"]["weight_kg"] += 1
     write(series, document)
     assert scored(series, tmp_path / "out").status == "done"
+    document["visits"].pop()
+    document["patient"]["death_day"] = 3
+    write(series, document)
+    died = scored(series, tmp_path / "out")
+    assert died.status == "done"
+    assert "died on day 3" in died.document["endpoints"]["responder_d7"]["reason"]
     assert first.document["provenance"]["settings"]["input_digest"]
 
 
@@ -164,3 +188,139 @@ def test_no_exif_reaches_the_outputs(reference, rendered):
     assert not any(b"Exif" in base64.b64decode(picture) for picture in thumbnails)
     masks = list((reference.out / "masks").rglob("*.png"))
     assert not any(b"eXIf" in path.read_bytes() for path in masks)
+
+
+def test_a_fault_in_one_series_does_not_stop_the_others(series, tmp_path, monkeypatch, caplog):
+    other = tmp_path / "other"
+    shutil.copytree(series, other)
+    results = tmp_path / "out" / "other" / "results.json"
+    results.parent.mkdir(parents=True)
+    results.write_text("{}")
+    document = score.results_document
+
+    def failing(facts, *args):
+        if facts.patient.id == "FAILS":
+            raise OSError(28, "No space left on device", str(tmp_path))
+        return document(facts, *args)
+
+    listing = listed(other)
+    listing["patient"]["id"] = "FAILS"
+    write(other, listing)
+    monkeypatch.setattr(score, "results_document", failing)
+    outcomes = score_many([other, series], tmp_path / "out", masks="given")
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    assert "OSError (No space left on device)" in outcomes[0].reason
+    assert str(tmp_path) not in outcomes[0].reason
+    assert str(tmp_path) in caplog.text
+    # What an earlier run had written is gone: it no longer belongs to the masks beside it.
+    assert not results.exists()
+
+
+class _EndedPool:
+    """A pool whose second process is ended by the system, as when memory runs out."""
+
+    def __init__(self, *_args: object) -> None:
+        self.submitted = 0
+        self.shut: list[bool] = []
+        pools.append(self)
+
+    def submit(self, run, job) -> Future:
+        future: Future = Future()
+        self.submitted += 1
+        if self.submitted <= 6:
+            future.set_result(run(job))
+        else:
+            future.set_exception(BrokenProcessPool("ended"))
+        return future
+
+    def shutdown(self, *, cancel_futures: bool) -> None:
+        self.shut.append(cancel_futures)
+
+
+pools: list[_EndedPool] = []
+
+
+def test_an_ended_process_fails_only_what_was_not_finished(series, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    shutil.copytree(series, other)
+    monkeypatch.setattr(score, "ProcessPoolExecutor", _EndedPool)
+    outcomes = score_many([series, other], tmp_path / "out", masks="given", workers=2)
+    assert [outcome.status for outcome in outcomes] == ["done", "failed"]
+    assert "BrokenProcessPool" in outcomes[1].reason
+    assert pools[-1].shut == [True]
+
+
+def test_results_are_never_written_into_the_series(series):
+    with pytest.raises(InputError, match="over the input"):
+        score_many([series], series.parent, masks="given")
+    assert not (series / "masks").exists()
+
+
+def test_an_output_that_cannot_be_written_is_told_at_once(series, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(InputError, match="cannot be written"):
+        score_many([series], tmp_path / "taken", masks="given")
+
+
+def test_a_series_given_by_its_list_takes_the_folders_name(series, tmp_path):
+    (outcome,) = score_many([series / "series.json"], tmp_path / "out", masks="given")
+    assert outcome.status == "done"
+    assert outcome.out == tmp_path / "out" / "patient"
+
+
+def test_a_repeated_run_leaves_nothing_of_what_is_no_longer_listed(series, tmp_path):
+    out = tmp_path / "out" / "patient"
+    scored(series, tmp_path / "out")
+    document = listed(series)
+    gone = document["visits"].pop()
+    document["visits"][0]["photos"].pop()
+    write(series, document)
+    outcome = scored(series, tmp_path / "out")
+    assert outcome.status == "done"
+    assert gone["day"] == 7
+    assert [path.name for path in (out / "charts").iterdir()] == ["D00.png"]
+    masks = {str(path.relative_to(out / "masks")) for path in (out / "masks").rglob("*.png")}
+    kept = {photo["file"] for photo in document["visits"][0]["photos"]}
+    assert masks == {file.replace(".jpg", ".png") for file in kept}
+
+
+def test_a_run_in_which_the_software_failed_is_repeated(series, tmp_path, monkeypatch):
+    def broken(*_args):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(photo_job, "assess_photo", broken)
+        assert scored(series, tmp_path / "out").status == "refused"
+    assert scored(series, tmp_path / "out").status == "done"
+
+
+def test_a_model_of_other_classes_is_refused(tmp_path):
+    classes = {0: "background", 1: "wound"}
+    ModelCard(
+        name="wounds",
+        classes=classes,
+        architecture=Architecture("none", ()),
+        long_side=768,
+        multiple=32,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        temperature=1.0,
+        files={},
+    ).write(tmp_path)
+    with pytest.raises(InputError, match="skin labels"):
+        run_settings("lund-browder", "auto", str(tmp_path))
+
+
+def test_the_model_is_named_only_where_it_drew_a_mask(series, tmp_path):
+    outcome = score_many([series], tmp_path / "out", masks="auto")[0]
+    assert {p["mask_source"] for v in outcome.document["visits"] for p in v["photos"]} == {"given"}
+    assert outcome.document["provenance"]["model"] == {"name": None, "digest": None}
+
+
+def test_a_pipe_among_the_files_is_not_waited_for(series):
+    settings = RunSettings("lund-browder", "given", None, None, None)
+    whole = input_digest(read_series(series), settings)
+    photo = series / listed(series)["visits"][0]["photos"][0]["file"]
+    photo.unlink()
+    os.mkfifo(photo)
+    assert input_digest(read_series(series), settings) != whole

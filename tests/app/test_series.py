@@ -155,6 +155,27 @@ def test_refuses_a_day_or_a_photo_listed_twice(tmp_path: Path) -> None:
         read_series(tmp_path)
 
 
+def test_refuses_photos_that_would_share_a_mask(tmp_path: Path) -> None:
+    photos = [{"file": f"D05/a.{end}", "view": "trunk_front"} for end in ("jpg", "png")]
+    _write(tmp_path, _changed("visits", 0, "photos", value=photos))
+    with pytest.raises(InputError, match=r"D05/a\.jpg and D05/a\.png .* D05/a\.png"):
+        read_series(tmp_path)
+
+
+def test_the_day_of_death_is_read_and_no_visit_follows_it(tmp_path: Path) -> None:
+    _write(tmp_path, GOOD)
+    assert read_series(tmp_path).death_day is None
+    _write(tmp_path, _changed("patient", "death_day", value=5))
+    assert read_series(tmp_path).death_day == 5
+    _write(tmp_path, _changed("patient", "death_day", value=4))
+    with pytest.raises(InputError, match=r"death_day: needed no visit after it, got 4"):
+        read_series(tmp_path)
+    for wrong in (-1, 4.5, "6"):
+        _write(tmp_path, _changed("patient", "death_day", value=wrong))
+        with pytest.raises(InputError, match="death_day"):
+            read_series(tmp_path)
+
+
 @pytest.mark.parametrize("identifier", ["Marie Dupont", "1982-03-17", "P_19820317", "", "x" * 65])
 def test_refuses_identifiers_that_are_no_pseudonym(tmp_path: Path, identifier: str) -> None:
     _write(tmp_path, _changed("patient", "id", value=identifier))
@@ -164,9 +185,15 @@ def test_refuses_identifiers_that_are_no_pseudonym(tmp_path: Path, identifier: s
     assert not identifier or identifier not in str(caught.value)
 
 
-@pytest.mark.parametrize("place", [(), ("patient",)])
-@pytest.mark.parametrize("key", ["name", "last_name", "birth_date", "date_of_birth", "DOB"])
-def test_refuses_identifying_fields(tmp_path: Path, place: tuple[str, ...], key: str) -> None:
+@pytest.mark.parametrize("place", [(), ("patient",), ("visits", 0), ("visits", 1, "photos", 0)])
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("name", "last_name", "birth_date", "date_of_birth", "DOB", "dateOfBirth", "birthYear"),
+        *("first-name", "initials", "MRN", "ipp"),
+    ],
+)
+def test_refuses_identifying_fields(tmp_path: Path, place: tuple[str | int, ...], key: str) -> None:
     _write(tmp_path, _changed(*place, key, value="secret"))
     with pytest.raises(InputError, match="identifies a person") as caught:
         read_series(tmp_path)

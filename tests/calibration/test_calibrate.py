@@ -39,6 +39,7 @@ def test_without_a_card_the_paper_gives_a_flagged_white_balance():
     assert isinstance(found.scale, ScaleFit)
     assert isinstance(found.colour, ColourFit)
     assert found.colour.flags == ("white_balance_only",)
+    assert found.colour.reason.startswith("no readable card: ")
 
 
 def test_without_a_sheet_the_photo_is_kept_as_it_is():
@@ -66,7 +67,9 @@ def test_no_photo_makes_it_fail(shape, kind, enlarged):
     full = (shape[1] * enlarged, shape[0] * enlarged)
     found = calibrate(as_photo(pixels, full_size=full))
     assert isinstance(found.scale, Refused)
-    assert found.quality.verdict in {"good", "usable", "poor"}
+    assert (found.quality.verdict == "unusable") == (found.quality.refused is not None)
+    if kind != "noise":
+        assert found.quality.verdict == "unusable"
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -143,7 +143,8 @@ def test_applying_keeps_shape_and_does_not_write_into_its_input():
 
 def test_white_balance_makes_the_paper_neutral_and_says_what_it_is():
     paper = PaperLight(np.zeros(6), (0.0, 0.0), np.array([0.5, 0.6, 0.8]), 0.01)
-    fit = white_balance(paper)
+    fit = white_balance(paper, "no readable card: it is torn.")
     assert fit.flags == ("white_balance_only",)
     assert fit.de00_loo_mean is None
+    assert fit.reason == "no readable card: it is torn."
     assert np.ptp(fit.apply(codes(paper.linear[None]))[0, 0].astype(int)) <= 1

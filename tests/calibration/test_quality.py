@@ -47,14 +47,34 @@ def test_a_plain_photo_is_good():
         (lambda p: cv2.GaussianBlur(p, (0, 0), 3.0), "still", "usable"),
         (lambda p: cv2.GaussianBlur(p, (0, 0), 6.0), "still", "poor"),
         (lambda p: np.clip(p.astype(int) * 2, 0, 255).astype(np.uint8), "exposure", "poor"),
-        (lambda p: p // 10, "light", "poor"),
+        (lambda p: np.where(np.arange(1024)[:, None] < 92, p, p // 10), "light", "poor"),
+        (lambda p: cv2.GaussianBlur(p, (0, 0), 20.0), "still", "unusable"),
+        (lambda p: np.full_like(p, 255), "exposure", "unusable"),
+        (lambda p: p // 10, "light", "unusable"),
     ],
-    ids=["blurred", "very blurred", "burnt out", "dark"],
+    ids=["blurred", "very blurred", "burnt out", "dark", "nothing sharp", "white", "black"],
 )
 def test_faults_are_named_with_a_remedy(spoil, word, verdict):
     found = judge(as_photo(spoil(scene())), NO_SHEET)
     assert found.verdict == verdict
     assert any(word in remedy for remedy in found.remedies)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "got"),
+    [
+        (scene() // 10, "black, got 100.0 %"),
+        (np.full_like(scene(), 255), "burnt out, got 100.0 %"),
+        (np.full_like(scene(), 128), "sharpness of 0.075 or more, got 0.000"),
+    ],
+    ids=["black", "white", "fog"],
+)
+def test_what_cannot_be_measured_on_is_refused_with_value_and_limit(pixels, got):
+    found = judge(as_photo(pixels), NO_SHEET)
+    assert found.verdict == "unusable"
+    assert found.refused.code == "quality_unusable"
+    assert got in found.refused.reason
+    assert found.refused.remedy in found.remedies
 
 
 def test_glare_is_small_and_white_and_a_white_sheet_is_not_glare():

@@ -72,6 +72,16 @@ def test_scale_and_tilt_hold_in_any_pose(tilt_deg, axis_deg, turn_deg, distance_
     assert abs(found.tilt_deg - tilt_deg) < 5.2
 
 
+def test_without_a_camera_that_explains_the_sheet_there_is_no_tilt(monkeypatch):
+    photo = sheet_photo(A4_CLASSIC, View(distance_mm=500.0), None)
+    monkeypatch.setattr(cv2, "solvePnP", lambda *_args, **_options: (False, None, None))
+    found = fit_scale(photo)
+    assert isinstance(found, ScaleFit)
+    assert found.tilt_deg is None
+    assert found.reason
+    assert "tilt_unknown" in found.flags
+
+
 def test_tilt_without_a_focal_length_rests_on_the_prior():
     view = View(tilt_deg=35.0, distance_mm=500.0)
     photo = sheet_photo(A4_CLASSIC, view, None)

@@ -16,7 +16,6 @@ from bsa_vision.chart.landmarks import (
     MAX_FILE_BYTES,
     Landmark,
     landmark_points,
-    landmarks_document,
     parse_landmark_file,
 )
 from bsa_vision.core.errors import Refused
@@ -82,16 +81,6 @@ class TestTable:
     def test_the_table_cannot_be_changed(self) -> None:
         with pytest.raises(TypeError):
             LANDMARKS["elbow"] = Landmark("elbow", "", 0, (1.0, 0.0, 0.0), None)  # type: ignore[index]
-
-    def test_document_is_the_table(self) -> None:
-        document = json.loads(json.dumps(landmarks_document()))
-        assert document["format"] == "bsa-vision-landmarks/1"
-        assert [entry["name"] for entry in document["landmarks"]] == list(LANDMARKS)
-        for entry in document["landmarks"]:
-            landmark = LANDMARKS[entry["name"]]
-            assert entry["meaning"] == landmark.meaning
-            assert entry["face"] == landmark.face
-            assert tuple(entry["barycentric"]) == landmark.barycentric
 
 
 class TestPlaces:

@@ -1,22 +1,16 @@
 """The patient's data: what is accepted, and what is refused in words."""
 
+from dataclasses import replace
+
 import pytest
 
-from bsa_vision.chart.patient import Patient, parse_patient, patient_problem
-from bsa_vision.core.errors import Refused
+from bsa_vision.chart.patient import Patient, patient_problem
 
-GOOD = {"id": "TEN-012", "sex": "female", "age_years": 44, "height_cm": 165, "weight_kg": 62}
-
-
-def test_a_document_becomes_a_patient() -> None:
-    assert parse_patient(GOOD) == Patient("TEN-012", "female", 44.0, 165.0, 62.0)
+GOOD = Patient("TEN-012", "female", 44, 165, 62)
 
 
-@pytest.mark.parametrize("name", sorted(GOOD))
-def test_what_is_missing_is_named(name: str) -> None:
-    refused = parse_patient({key: value for key, value in GOOD.items() if key != name})
-    assert isinstance(refused, Refused)
-    assert name in refused.reason
+def test_a_patient_in_range_has_no_problem() -> None:
+    assert patient_problem(GOOD) is None
 
 
 @pytest.mark.parametrize(
@@ -24,16 +18,14 @@ def test_what_is_missing_is_named(name: str) -> None:
     [
         ("sex", "unknown"),
         ("age_years", -1),
-        ("age_years", "44"),
         ("height_cm", 1.65),
         ("height_cm", float("nan")),
-        ("height_cm", True),
         ("weight_kg", 600),
     ],
 )
-def test_values_out_of_range_say_needed_and_got(name: str, value: object) -> None:
-    refused = parse_patient(GOOD | {name: value})
-    assert isinstance(refused, Refused)
+def test_values_out_of_range_say_needed_and_got(name: str, value: float | str) -> None:
+    refused = patient_problem(replace(GOOD, **{name: value}))
+    assert refused is not None
     assert refused.code == f"patient_{name}"
     assert "needs to be" in refused.reason
     assert "got" in refused.reason

@@ -1,7 +1,5 @@
 """The Lund-Browder table and the regions on the body."""
 
-import itertools
-
 import numpy as np
 import pytest
 from scipy.sparse import coo_array
@@ -15,7 +13,6 @@ from bsa_vision.chart.regions import (
     SIDED_NAMES,
     cell_weights,
     region_percents,
-    region_title,
     sided_region,
 )
 
@@ -174,10 +171,3 @@ def test_front_and_back_follow_the_trunk(cells: Cells) -> None:
         share = np.average(cells.front[chosen], weights=body.cell_areas_cm2[chosen])
         # The table halves these; a plane through the axis of a limb does so within a tenth.
         assert 0.35 < share < 0.65, name
-
-
-def test_titles() -> None:
-    assert region_title("upper_arm_left") == "Upper arm, left"
-    assert region_title("head") == "Head"
-    assert len(set(map(region_title, SIDED_NAMES))) == len(SIDED_NAMES)
-    assert all(a != b for a, b in itertools.pairwise(SIDED_NAMES))

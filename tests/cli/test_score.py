@@ -65,6 +65,7 @@ GOOD = _document([_photo("D05/a.jpg")])
 FLAWED = _document(
     [_photo("D05/a.jpg", reason="D05/a.jpg: truncated."), _photo("D05/b.jpg", colour="No card.")]
 )
+UNUSABLE = _document([_photo("D05/a.jpg", reason="D05/a.jpg: truncated.")])
 BROKEN = _document([_photo("D05/a.jpg", reason="an error in the software", code="photo_failed")])
 
 
@@ -82,6 +83,9 @@ BROKEN = _document([_photo("D05/a.jpg", reason="an error in the software", code=
         ([_outcome("refused")], ExitCode.BAD_INPUT),
         ([_outcome("failed")], ExitCode.BUG),
         ([_outcome("refused", BROKEN)], ExitCode.BUG),
+        ([_outcome("skipped", BROKEN)], ExitCode.BUG),
+        ([_outcome("skipped", UNUSABLE)], ExitCode.ALL_REFUSED),
+        ([_outcome("done", GOOD), _outcome("skipped", UNUSABLE)], ExitCode.SOME_FAILED),
     ],
 )
 def test_exit_code(outcomes: list[SeriesOutcome], code: ExitCode) -> None:

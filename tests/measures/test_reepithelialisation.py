@@ -71,9 +71,18 @@ def test_no_rate_without_a_visit_or_without_counted_skin():
     assert measure_rate(0, course, maximum, QUANTILES).estimate.percent is None
     assert "no detached" in measure_rate(0, course, maximum, QUANTILES).estimate.reason
     assert "day 5" in measure_rate(5, course, maximum, QUANTILES).estimate.reason
+    assert "no detached" in measure_rate(0, course, maximum, QUANTILES).at_visit_reason
     nothing = find_maximum([], SETTINGS, QUANTILES)
     assert nothing.estimate.percent is None
     assert nothing.estimate.reason
+
+
+def test_no_rate_at_a_visit_before_the_first_counted_skin():
+    course = [totals(0, 0, 0), totals(5, 30, 0)]
+    first = measure_rate(0, course, find_maximum(course, SETTINGS, QUANTILES), QUANTILES)
+    assert first.estimate.percent == 0
+    assert first.at_visit is None
+    assert "up to day 0" in first.at_visit_reason
 
 
 def responder(healed, spread, death_day=None):

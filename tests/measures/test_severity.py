@@ -38,4 +38,13 @@ def test_an_interval_within_a_class_is_not():
 def test_no_class_without_a_number_or_without_counted_skin():
     missing = classify_severity(Estimate.missing("nothing was seen"), "international")
     assert (missing.severity, missing.reason) == (None, "nothing was seen")
-    assert classify_severity(Estimate(0.0, 0.0, 1.0), "international").severity is None
+    none = classify_severity(Estimate(0.0, 0.0, 0.0), "international")
+    assert (none.severity, none.possible, none.straddles) == (None, (), False)
+
+
+def test_no_counted_skin_seen_does_not_exclude_the_classes_that_the_interval_reaches():
+    call = classify_severity(Estimate(0.0, 0.0, 15.0), "international")
+    assert call.severity is None
+    assert call.reason
+    assert call.possible == ("SJS", "SJS/TEN overlap")
+    assert call.straddles

@@ -75,8 +75,19 @@ PHOTOS = (
         "photo_truncated",
         "The photo ends before its last line.",
         "Copy it again from the camera.",
+        registration_reason="The photo ends before its last line.",
+        colour_reason="The photo ends before its last line.",
+        scale_reason="The photo ends before its last line.",
+        quality_reason="The photo ends before its last line.",
     ),
-    scored(5, "trunk_back", quality="usable", quality_remedies=("Hold the camera still.",)),
+    scored(
+        5,
+        "trunk_back",
+        quality="usable",
+        quality_remedies=("Hold the camera still.",),
+        colour_flags=("uneven_light",),
+        scale_flags=("partly_hidden", "focal_assumed"),
+    ),
 )
 
 

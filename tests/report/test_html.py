@@ -69,6 +69,15 @@ def test_the_numbers_and_reasons_of_the_document_are_in_it(document):
     assert document["provenance"]["model"]["digest"] in text
 
 
+def test_remarks_on_a_photo_name_its_flags_and_every_reason_once(document):
+    text = text_of(report_html(document, {}, {}))
+    assert "Colour: uneven light." in text
+    assert "Scale: partly hidden, focal assumed." in text
+    refused = document["visits"][1]["photos"][0]
+    assert refused["reason"] == refused["colour_reason"] == refused["quality_reason"]
+    assert text.count(refused["reason"]) == 1
+
+
 def test_it_says_what_it_is_not(document):
     text = text_of(report_html(document, {}, {}))
     assert "Research use only" in text

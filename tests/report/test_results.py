@@ -46,6 +46,13 @@ def test_later_additions_are_allowed(validator, document):
         lambda d: d["visits"][0].update(filled_percent=101),
         lambda d: d["visits"][1]["photos"][0].update(reason=None),
         lambda d: d["visits"][0]["photos"][1].update(colour_reason=None),
+        lambda d: d["visits"][1]["photos"][0].update(quality_reason=None),
+        lambda d: d["visits"][1]["photos"][0].update(scale_reason=None),
+        lambda d: d["visits"][1]["photos"][0].pop("colour_flags"),
+        lambda d: d["visits"][0].update(max_counted_bsa_to_day=None),
+        lambda d: d["visits"][0].update(new_detachment_reason=None),
+        lambda d: d["visits"][1]["reepithelialisation_rate"].update(percent_at_visit=None),
+        lambda d: d["endpoints"].update(new_detachment_after_d0=None),
         lambda d: d["endpoints"]["responder_d7"].update(responder=None, reason=""),
         lambda d: d["endpoints"]["severity"].update({"class": "mild"}),
         lambda d: d["endpoints"]["max_counted_bsa"].update(status="final"),
@@ -82,6 +89,25 @@ def test_the_numbers_of_a_known_course(document):
     assert rate["percent"] == pytest.approx(expected, abs=0.01)
     assert ends["reepithelialisation_rate"]["10"]["percent"] is None
     assert ends["responder_d7"]["responder"] is None
+
+
+def test_new_detachment_is_that_of_the_last_visit_that_could_be_measured(
+    validator, build_document, make_visit
+):
+    visits = [make_visit(0, 40, 0), make_visit(5, 60, 4)]
+    known = build_document(visits)["endpoints"]["new_detachment_after_d0"]
+    # 20 of 200 cells.
+    assert (known["day"], known["cumulative_percent"]) == (5, 10)
+    later = build_document([*visits, make_visit(15, 0, 0, seen=0)])
+    validator.validate(later)
+    assert later["visits"][2]["new_detachment"]["percent"] is None
+    assert later["endpoints"]["new_detachment_after_d0"] == known
+
+
+def test_without_a_visit_after_day_0_new_detachment_has_a_reason(build_document, make_visit):
+    ends = build_document([make_visit(0, 40, 0)])["endpoints"]
+    assert ends["new_detachment_after_d0"] is None
+    assert "no visit after day 0" in ends["new_detachment_after_d0_reason"]
 
 
 def test_photos_stand_with_their_visit(document):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bsa_vision.report.write import day_name, write_report
+from bsa_vision.report.write import day_name, discard_pictures, write_report
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -32,6 +32,30 @@ def test_an_interrupted_run_leaves_no_results(tmp_path, document):
     with pytest.raises(ValueError, match="PNG, JPEG or SVG"):
         write_report(tmp_path, document, {0: b"not a picture"}, {})
     assert not (tmp_path / "results.json").exists()
+
+
+def test_results_of_an_earlier_run_go_before_anything_is_written(tmp_path, document):
+    write_report(tmp_path, document, {0: PNG}, {})
+    with pytest.raises(ValueError, match="PNG, JPEG or SVG"):
+        write_report(tmp_path, document, {0: b"not a picture"}, {})
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_charts_of_days_no_longer_listed_are_removed(tmp_path, document):
+    write_report(tmp_path, document, {0: PNG, 5: PNG}, {})
+    write_report(tmp_path, document, {5: PNG}, {})
+    assert [path.name for path in (tmp_path / "charts").iterdir()] == ["D05.png"]
+
+
+def test_only_pictures_that_are_not_kept_are_discarded(tmp_path):
+    kept, stale, unfinished, other = (
+        tmp_path / "D00" / name for name in ("a.png", "b.png", "c.12.part", "notes.txt")
+    )
+    kept.parent.mkdir()
+    for path in (kept, stale, unfinished, other):
+        path.write_bytes(PNG)
+    discard_pictures(tmp_path, {kept})
+    assert {path.name for path in kept.parent.iterdir()} == {"a.png", "notes.txt"}
 
 
 def test_day_names_sort_and_take_days_before_the_infusion():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from tests.segmentation.conftest import write_folder
 
 from bsa_vision.core.errors import InputError
@@ -13,6 +14,7 @@ from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.segmentation.dataset import (
     IGNORED,
     Crops,
+    check_codes,
     class_indices,
     read_training_folder,
     split_by_patient,
@@ -100,6 +102,38 @@ def test_missing_and_odd_masks_are_refused(tmp_path: Path) -> None:
         read_training_folder(root)
     with pytest.raises(InputError, match=r"dataset\.json is missing"):
         read_training_folder(tmp_path)
+
+
+def test_codes_are_checked_before_training(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", 6)
+    folder = read_training_folder(root)
+    empty = np.zeros((120, 160), np.uint8)
+    cv2.imwrite(str(folder.mask_path(folder.split["train"][0])), empty)
+    # One empty mask among others is no reason to refuse.
+    check_codes(folder)
+    cv2.imwrite(str(folder.mask_path(folder.split["test"][0])), empty + 9)
+    with pytest.raises(InputError, match="codes of no class: 9"):
+        check_codes(folder)
+    cv2.imwrite(str(folder.mask_path(folder.split["test"][0])), empty)
+    for name in folder.split["train"]:
+        mask = folder.read_codes(name).copy()
+        mask[mask == 3] = 1
+        cv2.imwrite(str(folder.mask_path(name)), mask)
+    with pytest.raises(InputError, match="no pixel of detachable"):
+        check_codes(folder)
+
+
+def test_a_palette_mask_gives_its_codes_and_a_colour_mask_is_refused(tmp_path: Path) -> None:
+    folder = read_training_folder(write_folder(tmp_path / "x", 6))
+    path = folder.mask_path("p00_0")
+    codes = folder.read_codes("p00_0")
+    palette = Image.fromarray(codes)
+    palette.putpalette([channel for code in range(256) for channel in (255 - code, 40, 90)])
+    palette.save(path)
+    np.testing.assert_array_equal(folder.read("p00_0")[1], codes)
+    palette.convert("RGB").save(path)
+    with pytest.raises(InputError, match="got RGB"):
+        folder.read("p00_0")
 
 
 def test_codes_become_indices_and_unlisted_ones_are_ignored() -> None:

@@ -52,6 +52,8 @@ def _refused_entry(path: Path, refused: Refused) -> dict[str, Any]:
         "code": refused.code,
         "reason": refused.reason,
         "remedies": [refused.remedy],
+        "quality": None,
+        "quality_reason": refused.reason,
     }
 
 
@@ -59,14 +61,16 @@ def _entry(path: Path, calibrated: CalibratedPhoto) -> dict[str, Any]:
     quality = calibrated.quality
     colour, colour_reason = _colour(calibrated.colour)
     scale, scale_reason = _scale(calibrated.scale)
+    refused = quality.refused
     return {
         "file": str(path),
         "colour": colour,
         "colour_reason": colour_reason,
         "scale": scale,
         "scale_reason": scale_reason,
-        "verdict": quality.verdict,
-        "reason": None,
+        "verdict": "refused" if refused else quality.verdict,
+        "code": refused.code if refused else None,
+        "reason": refused.reason if refused else None,
         "remedies": list(quality.remedies),
         "quality": {
             "sharpness": float(quality.sharpness),
@@ -74,6 +78,7 @@ def _entry(path: Path, calibrated: CalibratedPhoto) -> dict[str, Any]:
             "dark_percent": float(quality.dark_percent),
             "glare_percent": float(quality.glare_percent),
         },
+        "quality_reason": quality.reason,
     }
 
 
@@ -88,7 +93,7 @@ def _colour(colour: ColourFit | Refused) -> tuple[dict[str, Any] | None, str | N
         "candidates": dict(colour.candidates),
         "patches_used": colour.patches_used,
         "flags": list(colour.flags),
-    }, None
+    }, colour.reason
 
 
 def _scale(scale: ScaleFit | Refused) -> tuple[dict[str, Any] | None, str | None]:
@@ -97,11 +102,11 @@ def _scale(scale: ScaleFit | Refused) -> tuple[dict[str, Any] | None, str | None
     return {
         "sheet": scale.sheet,
         "mm_per_px": float(scale.mm_per_px),
-        "tilt_deg": float(scale.tilt_deg),
+        "tilt_deg": scale.tilt_deg,
         "residual_mm_rms": float(scale.residual_mm_rms),
         "marker_ids": [int(marker) for marker in scale.marker_ids],
         "corners_px": scale.corners_px.tolist(),
         "homography": scale.homography.tolist(),
         "focal_px": float(scale.focal_px),
         "flags": list(scale.flags),
-    }, None
+    }, scale.reason

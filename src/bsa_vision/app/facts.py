@@ -2,7 +2,6 @@
 
 from bsa_vision.app.photo_job import PhotoDone
 from bsa_vision.calibration.records import ColourFit, ScaleFit
-from bsa_vision.core.errors import Refused
 from bsa_vision.report.results import PhotoFacts
 
 
@@ -13,6 +12,8 @@ def photo_facts(done: PhotoDone) -> PhotoFacts:
     colour = calibration.colour if calibration else None
     scale = calibration.scale if calibration else None
     rms = result.placement_rms
+    # What was never looked at has the reason why the photo was not.
+    unread = refused.reason if refused and calibration is None else None
     return PhotoFacts(
         day=done.job.day,
         file=entry.name,
@@ -31,10 +32,13 @@ def photo_facts(done: PhotoDone) -> PhotoFacts:
         colour_method=colour.method if isinstance(colour, ColourFit) else None,
         colour_de00=colour.de00_loo_mean if isinstance(colour, ColourFit) else None,
         colour_de00_raw=colour.de00_raw_mean if isinstance(colour, ColourFit) else None,
-        colour_reason=colour.reason if isinstance(colour, Refused) else None,
+        colour_flags=colour.flags if isinstance(colour, ColourFit) else (),
+        colour_reason=colour.reason if colour else unread,
         mm_per_px=scale.mm_per_px if isinstance(scale, ScaleFit) else None,
         tilt_deg=scale.tilt_deg if isinstance(scale, ScaleFit) else None,
-        scale_reason=scale.reason if isinstance(scale, Refused) else None,
+        scale_flags=scale.flags if isinstance(scale, ScaleFit) else (),
+        scale_reason=scale.reason if scale else unread,
         quality=calibration.quality.verdict if calibration else None,
+        quality_reason=calibration.quality.reason if calibration else unread,
         quality_remedies=calibration.quality.remedies if calibration else (),
     )

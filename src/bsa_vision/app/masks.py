@@ -1,5 +1,6 @@
 """Folders of photos to folders of masks, and masks against masks."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,13 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from bsa_vision.app.output import make_writable, refuse_inputs
 from bsa_vision.app.progress import Progress, ProgressEvent
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.segmentation.api import Segmenter
+from bsa_vision.segmentation.mask_file import read_mask
 from bsa_vision.segmentation.metrics import agreement_document, confusion
 from bsa_vision.segmentation.predict import load_segmenter
 
@@ -48,14 +51,17 @@ def predict_masks(
     Raises
     ------
     InputError
-        When there is no photo, two photos would share a mask, or the model is unknown.
+        When there is no photo, two photos would share a mask, a mask would be written over a photo,
+        the model is unknown or `out` cannot be written.
     """
     photos = _listed_photos(images)
+    masks = [out / f"{path.stem}.png" for path in photos]
+    refuse_inputs(masks, photos)
     segmenter = load_segmenter(model)
-    _make_folder(out)
+    make_writable(out)
     outcomes = []
-    for number, path in enumerate(photos, start=1):
-        outcomes.append(_predict_one(path, segmenter, out / f"{path.stem}.png"))
+    for number, (path, mask) in enumerate(zip(photos, masks, strict=True), start=1):
+        outcomes.append(_predict_one(path, segmenter, mask))
         progress(ProgressEvent("photos", path.name, number, len(photos)))
     return outcomes
 
@@ -120,7 +126,7 @@ def _listed_photos(images: Sequence[Path]) -> list[Path]:
     photos: list[Path] = []
     for path in images:
         if path.is_dir():
-            photos += sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+            photos += _photos_in(path)
         elif path.is_file():
             photos.append(path)
         else:
@@ -138,12 +144,12 @@ def _listed_photos(images: Sequence[Path]) -> list[Path]:
     return photos
 
 
-def _make_folder(folder: Path) -> None:
+def _photos_in(folder: Path) -> list[Path]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
     except OSError as error:
-        reason = f"{folder}: cannot be made: {error.strerror}."
-        raise InputError(reason, "Choose a folder that can be written.") from None
+        reason = f"{folder}: cannot be read: {error.strerror}."
+        raise InputError(reason, "Check the folder's permissions.") from None
 
 
 def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
@@ -151,14 +157,25 @@ def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
     if isinstance(photo, Refused):
         return MaskOutcome(path, None, photo)
     labels = segmenter.segment(photo.pixels).labels_at(photo.full_size)
-    Image.fromarray(labels).save(mask)
+    png = io.BytesIO()
+    Image.fromarray(labels).save(png, "PNG")
+    # Whole or not at all: half a mask would be scored as one.
+    partial = mask.with_name(f".{mask.name}.part")
+    try:
+        partial.write_bytes(png.getvalue())
+        partial.replace(mask)
+    except OSError as error:
+        reason = f"{mask}: cannot be written: {error.strerror}."
+        refused = Refused("mask_not_written", reason, "Make room, or choose another folder.")
+        partial.unlink(missing_ok=True)
+        return MaskOutcome(path, None, refused)
     return MaskOutcome(path, mask, None)
 
 
 def _count_pair(truth: Path, predicted: Path) -> NDArray[np.int64] | Refused:
     masks = []
     for path in (truth, predicted):
-        mask = _read_mask(path)
+        mask = read_mask(path)
         if isinstance(mask, Refused):
             return mask
         masks.append(mask)
@@ -167,20 +184,6 @@ def _count_pair(truth: Path, predicted: Path) -> NDArray[np.int64] | Refused:
         reason = f"{truth.name}: needed masks of one size, got {sizes}."
         return Refused("mask_size", reason, "Predict from the photo at its full size.")
     return confusion(masks[0], masks[1], range(256))
-
-
-def _read_mask(path: Path) -> NDArray[np.uint8] | Refused:
-    if not path.is_file():
-        return Refused("mask_missing", f"{path}: there is no such mask.", "Predict it first.")
-    try:
-        with Image.open(path) as image:
-            if image.mode not in {"L", "P"}:
-                reason = f"{path}: needed 8-bit codes in one channel, got {image.mode}."
-                return Refused("mask_mode", reason, "Save the mask as 8-bit greyscale.")
-            return np.asarray(image, dtype=np.uint8)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        reason = f"{path}: cannot be read as a PNG mask: {error}."
-        return Refused("mask_unreadable", reason, "Write the mask again.")
 
 
 def _classes_beside(truth: Path) -> Mapping[int, str] | None:

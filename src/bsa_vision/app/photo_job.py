@@ -1,5 +1,6 @@
 """One photo of a series as a job: files in, evidence and pictures out; runs in any process."""
 
+import logging
 import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -20,7 +21,24 @@ from bsa_vision.photo.records import Photo
 from bsa_vision.pipeline import DECODE_SIDE, PhotoRequest, PhotoResult, assess_photo
 from bsa_vision.report.thumbnails import thumbnail
 from bsa_vision.segmentation.api import Segmenter
+from bsa_vision.segmentation.mask_file import read_mask
 from bsa_vision.segmentation.predict import load_segmenter
+
+LOG = logging.getLogger(__name__)
+#: What an error in the software, or a full disk or memory, raises.
+FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    InputError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    cv2.error,
+)
 
 
 @dataclass(frozen=True)
@@ -62,11 +80,13 @@ def run_photo(job: PhotoJob) -> PhotoDone:
     """Assess one photo and write its mask. Never raises for what is wrong with the photo."""
     try:
         return _assessed(job)
-    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, cv2.error) as error:
+    except FAULTS as error:
         # A fault of ours must not lose the other photos of the night; it is named in the results.
+        # Its text, which may hold paths of this machine, goes to the log alone.
+        LOG.exception("%s", job.entry.name)
         refused = Refused(
             "photo_failed",
-            f"{job.entry.name}: an error in the software: {type(error).__name__}: {error}.",
+            f"{job.entry.name}: an error in the software: {type(error).__name__}.",
             "Report this with the photo's name; the other photos are scored.",
         )
         return PhotoDone(job, PhotoResult(None, refused=refused), None)
@@ -122,13 +142,14 @@ def _given_mask(job: PhotoJob, photo: Photo) -> NDArray[np.uint8] | Refused | No
     remedy = "Draw the mask again for this photo, or remove it from series.json."
     if path is None or not path.is_file():
         return Refused("mask_missing", f"{job.entry.name}: needed a drawn mask, got none.", remedy)
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    mask = read_mask(path)
+    if isinstance(mask, Refused):
+        return Refused("mask_malformed", mask.reason, remedy)
     wanted = (photo.full_size[1], photo.full_size[0])
-    if mask is None or mask.dtype != np.uint8 or mask.shape != wanted:
-        got = "an unreadable file" if mask is None else f"{mask.dtype} {mask.shape}"
+    if mask.shape != wanted:
         return Refused(
             "mask_malformed",
-            f"{path.name}: needed a uint8 mask of {wanted} like the photo, got {got}.",
+            f"{path.name}: needed a mask of {wanted} like the photo, got {mask.shape}.",
             remedy,
         )
     if int(mask.max()) >= N_LABELS:
@@ -137,7 +158,7 @@ def _given_mask(job: PhotoJob, photo: Photo) -> NDArray[np.uint8] | Refused | No
             f"{path.name}: needed codes 0 to {N_LABELS - 1}, got {int(mask.max())}.",
             remedy,
         )
-    return np.asarray(mask, np.uint8)
+    return mask
 
 
 def _at_size(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -9,10 +9,11 @@ from bsa_vision import __version__
 from bsa_vision.app.series import Series
 from bsa_vision.chart.cells import CHART_VERSION
 from bsa_vision.chart.regions import Weighting
-from bsa_vision.core.provenance import document_digest, sha256_hex
+from bsa_vision.core.provenance import document_digest
 from bsa_vision.measures.settings import MeasureSettings
 from bsa_vision.pipeline import REPLICATES, WORK_SIDE
 from bsa_vision.report.write import RESULTS_NAME
+from bsa_vision.segmentation.card import file_sha256
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def input_digest(series: Series, settings: RunSettings) -> str:
                 patient.age_years,
                 patient.height_cm,
                 patient.weight_kg,
+                series.death_day,
             ],
             "photos": sorted(
                 [
@@ -77,20 +79,25 @@ def input_digest(series: Series, settings: RunSettings) -> str:
 
 
 def written_document(out: Path, digest: str) -> dict[str, Any] | None:
-    """The results of an earlier run with the same digest, or None."""
+    """The results of an earlier run with the same digest, or None.
+
+    A run in which the software failed on a photo is to be repeated: it counts as none.
+    """
     try:
         document: dict[str, Any] = json.loads((out / RESULTS_NAME).read_text(encoding="utf-8"))
         same = document["provenance"]["settings"]["input_digest"] == digest
+        codes = {photo["code"] for visit in document["visits"] for photo in visit["photos"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return document if same else None
+    return document if same and "photo_failed" not in codes else None
 
 
 def _file_digest(path: Path | None) -> str:
-    """Digest of a file's bytes; what cannot be read has its own."""
+    """Digest of a file's bytes, read in pieces; what cannot be read has its own."""
     if path is None:
         return "none"
     try:
-        return sha256_hex(path.read_bytes())
+        # A pipe would be waited for without end.
+        return file_sha256(path) if path.is_file() else "no file"
     except OSError:
         return "unreadable"

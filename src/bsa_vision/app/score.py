@@ -1,8 +1,12 @@
 """Scoring series folders: photos to evidence in workers, evidence to results and report."""
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +16,7 @@ from numpy.typing import NDArray
 
 from bsa_vision import __version__
 from bsa_vision.app.facts import photo_facts
+from bsa_vision.app.output import make_writable, refuse_inputs
 from bsa_vision.app.photo_job import PhotoDone, PhotoJob, run_photo
 from bsa_vision.app.progress import Progress, ProgressEvent, silent
 from bsa_vision.app.resume import RunSettings, input_digest, written_document
@@ -22,15 +27,17 @@ from bsa_vision.chart.draw import NOT_ASSESSED, chart_png
 from bsa_vision.chart.fuse import EvidenceMap, fuse
 from bsa_vision.chart.regions import Weighting
 from bsa_vision.core.errors import InputError, Refused
-from bsa_vision.core.labels import SKIN_STATES, Label
+from bsa_vision.core.labels import N_LABELS, SKIN_STATES, Label
 from bsa_vision.measures.records import VisitEvidence
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
 from bsa_vision.pipeline import REPLICATES, chart_facts
 from bsa_vision.report.results import Provenance, SeriesFacts, results_document
-from bsa_vision.report.write import day_name, write_report
-from bsa_vision.segmentation.card import DEFAULT_MODEL
+from bsa_vision.report.write import day_name, discard_pictures, discard_results, write_report
+from bsa_vision.segmentation.card import DEFAULT_MODEL, find_model, read_card
 from bsa_vision.segmentation.predict import load_segmenter
+
+LOG = logging.getLogger(__name__)
 
 Status = Literal["done", "partial", "skipped", "refused", "failed"]
 
@@ -43,7 +50,8 @@ class SeriesOutcome:
     ----------
     series, out : the folder scored, and where its results lie.
     status : ``"done"``, ``"partial"`` (some photos were refused), ``"skipped"`` (already scored),
-        ``"refused"`` (no photo could be used, or the folder cannot be read), ``"failed"``.
+        ``"refused"`` (no photo could be used, or the folder cannot be read), ``"failed"`` (an error
+        in the software, a full disk or a process that was ended).
     reason : in words, or None.
     document : the results, or None.
     """
@@ -66,6 +74,10 @@ class PlannedSeries:
     jobs: tuple[PhotoJob, ...]
 
 
+#: Waits for a photo's outcome.
+Waiting = Callable[[], PhotoDone]
+
+
 def score_many(
     series: Sequence[Path],
     out: Path,
@@ -80,36 +92,36 @@ def score_many(
     """Score series folders; each gets a folder of its name below `out`.
 
     A bad photo is refused by name and the others are scored; a bad series folder does not stop the
-    others; what is already scored with the same photos, model and settings is skipped. The results
-    do not depend on `workers`.
+    others, nor does a fault in one; what is already scored with the same photos, model and settings
+    is skipped. The results do not depend on `workers`.
 
     Raises
     ------
     InputError
-        Two series have the same folder name, or the model cannot be loaded.
+        Two series have the same folder name, `out` cannot be written or would hold the results in
+        a series folder, or the model cannot be loaded or does not know the skin labels.
     """
-    names = [path.resolve().name for path in series]
+    # A series may be given by its list.
+    folders = [path.parent if path.is_file() else path for path in series]
+    names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
         reason = f"needed series folders of different names, got {', '.join(names)}."
         raise InputError(reason, "Score them in separate calls, or rename one.")
+    refuse_inputs([out / name for name in names], folders)
+    make_writable(out)
     settings = run_settings(weighting, masks, model)
     plans = [
-        plan_series(path, out / name, settings, overwrite)
+        _planned(path, out / name, settings, overwrite)
         for path, name in zip(series, names, strict=True)
     ]
     jobs = [job for plan in plans if isinstance(plan, PlannedSeries) for job in plan.jobs]
-    finished = run_jobs(jobs, workers)
-    outcomes = []
-    for path, plan in zip(series, plans, strict=True):
-        if isinstance(plan, SeriesOutcome):
-            outcomes.append(plan)
-            continue
-        photos = []
-        for number in range(len(plan.jobs)):
-            photos.append(next(finished))
-            progress(ProgressEvent(plan.out.name, "photos", number + 1, len(plan.jobs)))
-        outcomes.append(_concluded(path, plan, photos, settings))
-    return outcomes
+    with started_jobs(jobs, workers) as waiting:
+        return [
+            plan
+            if isinstance(plan, SeriesOutcome)
+            else _finished(path, plan, [waiting.popleft() for _ in plan.jobs], settings, progress)
+            for path, plan in zip(series, plans, strict=True)
+        ]
 
 
 def run_settings(weighting: Weighting, masks: str, model: str | None) -> RunSettings:
@@ -117,6 +129,9 @@ def run_settings(weighting: Weighting, masks: str, model: str | None) -> RunSett
     if masks == "given":
         return RunSettings(weighting, masks, None, None, None)
     chosen = model or DEFAULT_MODEL
+    if not read_card(find_model(chosen)).scores_skin:
+        reason = f"The model {chosen!r} does not give the skin labels 0 to {N_LABELS - 1}."
+        raise InputError(reason, "Score with a model trained on these labels.")
     segmenter = load_segmenter(chosen, threads=1)
     return RunSettings(weighting, masks, chosen, segmenter.name, segmenter.digest)
 
@@ -143,7 +158,7 @@ def plan_series(
             patient=series.patient,
             masks=settings.masks,
             model=settings.model,
-            mask_out=out / "masks" / Path(entry.name).with_suffix(".png"),
+            mask_out=out / "masks" / entry.mask_name,
         )
         for visit in series.visits
         for entry in sorted(visit.photos, key=lambda entry: entry.name)
@@ -151,14 +166,62 @@ def plan_series(
     return PlannedSeries(series, body, out, digest, jobs)
 
 
-def run_jobs(jobs: Sequence[PhotoJob], workers: int) -> Iterator[PhotoDone]:
-    """The jobs' outcomes in the order of the jobs."""
+@contextmanager
+def started_jobs(jobs: Sequence[PhotoJob], workers: int) -> Iterator[deque[Waiting]]:
+    """For each job, in their order, a call that waits for its outcome.
+
+    A call raises when its process was ended; those of finished jobs still give their outcome.
+    """
     if workers == 1 or len(jobs) < 2:
-        yield from map(run_photo, jobs)
+        yield deque(partial(run_photo, job) for job in jobs)
         return
     # Spawned, not forked: OpenVINO and OpenCV keep threads that do not survive a fork.
-    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn")) as pool:
-        yield from pool.map(run_photo, jobs)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"))
+    try:
+        yield deque(pool.submit(run_photo, job).result for job in jobs)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _planned(
+    path: Path, out: Path, settings: RunSettings, overwrite: bool
+) -> PlannedSeries | SeriesOutcome:
+    """`plan_series`, whatever goes wrong in it."""
+    try:
+        plan = plan_series(path, out, settings, overwrite)
+        if isinstance(plan, PlannedSeries):
+            # Before a mask is written: results must not lie beside the files of another run.
+            discard_results(out)
+    except Exception as error:
+        LOG.exception("%s", path)
+        return _failed(path, out, error)
+    return plan
+
+
+def _finished(
+    path: Path,
+    plan: PlannedSeries,
+    waiting: Sequence[Waiting],
+    settings: RunSettings,
+    progress: Progress,
+) -> SeriesOutcome:
+    """Wait for a series' photos and conclude it, whatever goes wrong."""
+    try:
+        photos = []
+        for number, wait in enumerate(waiting, start=1):
+            photos.append(wait())
+            progress(ProgressEvent(plan.out.name, "photos", number, len(waiting)))
+        return _concluded(path, plan, photos, settings)
+    except Exception as error:
+        LOG.exception("%s", path)
+        return _failed(path, plan.out, error)
+
+
+def _failed(path: Path, out: Path, error: Exception) -> SeriesOutcome:
+    cause = error.strerror if isinstance(error, OSError) else None
+    fault = type(error).__name__ + (f" ({cause})" if cause else "")
+    reason = f"an error in the software or the machine: {fault}; the other series are scored."
+    return SeriesOutcome(path, out, "failed", reason, None)
 
 
 def _concluded(
@@ -166,16 +229,18 @@ def _concluded(
 ) -> SeriesOutcome:
     """Fuse, measure and write one series."""
     used = [photo for photo in photos if photo.result.evidence is not None]
+    drawn_by_model = any(photo.result.mask_source == "model" for photo in photos)
     visits = [fuse_visit(visit.day, photos) for visit in plan.series.visits]
-    measures = measure_series(visits, chart_facts(plan.body, settings.weighting), MeasureSettings())
+    chart = chart_facts(plan.body, settings.weighting)
+    measures = measure_series(visits, chart, MeasureSettings(), plan.series.death_day)
     document = results_document(
         SeriesFacts(plan.series.study, plan.series.patient, settings.weighting),
         measures,
         [photo_facts(photo) for photo in photos],
         Provenance(
             software=f"bsa-vision {__version__}",
-            model_name=settings.model_name,
-            model_digest=settings.model_digest,
+            model_name=settings.model_name if drawn_by_model else None,
+            model_digest=settings.model_digest if drawn_by_model else None,
             chart_version=CHART_VERSION,
             settings={**settings.document(), "input_digest": plan.digest},
         ),
@@ -188,6 +253,8 @@ def _concluded(
     thumbnails = {
         photo.job.entry.name: photo.thumbnail for photo in photos if photo.thumbnail is not None
     }
+    masks = {photo.job.mask_out for photo in photos if photo.result.mask_source is not None}
+    discard_pictures(plan.out / "masks", masks)
     write_report(plan.out, document, charts, thumbnails)
     return SeriesOutcome(path, plan.out, *_verdict(photos, used), document)
 

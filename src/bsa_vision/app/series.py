@@ -41,11 +41,10 @@ View = Literal[
     "feet_plantar",
 ]
 
-#: Fields that identify a person; none may describe the series or its patient.
+#: Fields that identify a person, in lower case without "_" and "-"; none may be in a series.
 _IDENTIFYING = re.compile(
-    r"(first|last|family|given|sur|full)_?name|name|birth_?(date|day)|(date_of_birth|dob)"
-    r"|address|phone|e_?mail|social_security.*|ssn|nir",
-    re.IGNORECASE,
+    r"(first|last|family|given|sur|full|patient)?name|initials|birth(date|day|year)|(date|day|year)ofbirth"
+    r"|dob|address|(tele)?phone|email|socialsecurity.*|ssn|nir|ipp|mrn|medicalrecordnumber"
 )
 #: The list of a whole stay is a few hundred kilobytes at most.
 _MAX_BYTES = 16 * 2**20
@@ -69,6 +68,11 @@ class PhotoEntry:
     landmarks: Path | None
     mask: Path | None
 
+    @property
+    def mask_name(self) -> str:
+        """Path of the mask that is written for it, relative to the folder of masks."""
+        return str(PurePosixPath(self.name).with_suffix(".png"))
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -80,12 +84,20 @@ class Visit:
 
 @dataclass(frozen=True)
 class Series:
-    """One patient's visits in order of day."""
+    """One patient's visits in order of day.
+
+    Attributes
+    ----------
+    folder : of the list, which paths are relative to.
+    study, patient, visits : as listed.
+    death_day : day of death, counted from the infusion, or None.
+    """
 
     folder: Path
     study: str
     patient: Patient
     visits: tuple[Visit, ...]
+    death_day: int | None
 
 
 class _Part(BaseModel):
@@ -99,6 +111,7 @@ class _PatientPart(_Part):
     age_years: float
     height_cm: float
     weight_kg: float
+    death_day: Annotated[int, Field(ge=0, le=3650)] | None = None
 
 
 class _PhotoPart(_Part):
@@ -151,7 +164,15 @@ def read_series(path: Path) -> Series:
         Visit(day=visit.day, photos=tuple(_entry(photo, folder) for photo in visit.photos))
         for visit in sorted(parsed.visits, key=lambda visit: visit.day)
     )
-    return Series(folder=folder, study=parsed.study, patient=patient, visits=visits)
+    _check_masks_apart([photo for visit in visits for photo in visit.photos], listing)
+    death_day = parsed.patient.death_day
+    if death_day is not None and visits[-1].day > death_day:
+        reason = (
+            f"{listing}: patient.death_day: needed no visit after it, got {death_day} "
+            f"and a visit on day {visits[-1].day}."
+        )
+        raise InputError(reason, "Correct the day of death or of the visit.")
+    return Series(folder, parsed.study, patient, visits, death_day)
 
 
 def _read_json(path: Path) -> Any:
@@ -190,17 +211,20 @@ def _no_constant(text: str) -> float:
 
 
 def _refuse_identifying_fields(document: Any, listing: Path) -> None:
-    if not isinstance(document, dict):
-        return
-    patient = document.get("patient")
-    for part in (document, patient if isinstance(patient, dict) else {}):
-        for key in part:
-            if _IDENTIFYING.fullmatch(key):
-                reason = f"{listing}: the field {key!r} identifies a person."
-                remedy = (
-                    "Remove it: a series carries a pseudonym and an age, no name or birth date."
-                )
-                raise InputError(reason, remedy)
+    parts = [document]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts += part
+        elif isinstance(part, dict):
+            parts += part.values()
+            for key in part:
+                if _IDENTIFYING.fullmatch(re.sub("[_-]", "", key.lower())):
+                    reason = f"{listing}: the field {key!r} identifies a person."
+                    remedy = (
+                        "Remove it: a series carries a pseudonym and an age, no name or birth date."
+                    )
+                    raise InputError(reason, remedy)
 
 
 def _patient(part: _PatientPart, listing: Path) -> Patient:
@@ -225,6 +249,18 @@ def _check_unique(values: list[Any], field: str, listing: Path) -> None:
             reason = f"{listing}: {field}: needed each value once, got {_shown(value)} twice."
             raise InputError(reason, "Merge or remove the second entry.")
         seen.add(value)
+
+
+def _check_masks_apart(photos: list[PhotoEntry], listing: Path) -> None:
+    by_mask: dict[str, PhotoEntry] = {}
+    for photo in photos:
+        other = by_mask.setdefault(photo.mask_name, photo)
+        if other is not photo:
+            reason = (
+                f"{listing}: {other.name} and {photo.name} would both give the mask "
+                f"{photo.mask_name}."
+            )
+            raise InputError(reason, "Rename one of the photos.")
 
 
 def _entry(photo: _PhotoPart, folder: Path) -> PhotoEntry:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bsa_vision.segmentation.dataset import check_codes, read_training_folder
 from bsa_vision.segmentation.export import export_model
 from bsa_vision.segmentation.train import TrainSettings, train
 
@@ -38,6 +39,7 @@ def train_model(
     InputError
         When the data cannot be used, or `out` holds a run with other data or settings.
     """
+    check_codes(read_training_folder(data))
     run = out / "run"
     settings = TrainSettings(steps=steps, minutes=minutes, seed=seed)
     train(data, run, init, settings, lambda line: report(_text(line)))

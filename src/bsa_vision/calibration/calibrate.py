@@ -43,5 +43,5 @@ def _fit_colour(photo: Photo, scale: ScaleFit | Refused) -> ColourFit | Refused:
     light = None if isinstance(paper, Refused) else paper
     fitted = card if isinstance(card, Refused) else fit_colour(card, light)
     if isinstance(fitted, Refused) and light is not None:
-        return white_balance(light)
+        return white_balance(light, f"no readable card: {fitted.reason}")
     return fitted

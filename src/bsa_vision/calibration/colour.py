@@ -113,8 +113,13 @@ def fit_colour(card: CardSample, paper: PaperLight | None) -> ColourFit | Refuse
     )
 
 
-def white_balance(paper: PaperLight) -> ColourFit:
-    """Make the paper neutral, keeping its luminance: the fallback without a readable card."""
+def white_balance(paper: PaperLight, reason: str) -> ColourFit:
+    """Make the paper neutral, keeping its luminance: the fallback without a readable card.
+
+    Parameters
+    ----------
+    reason : why there is no error of the colours.
+    """
     gains = float(paper.linear @ LINEAR_TO_XYZ_D50[1]) / paper.linear
     return ColourFit(
         method="white-balance",
@@ -125,6 +130,7 @@ def white_balance(paper: PaperLight) -> ColourFit:
         patches_used=0,
         lut=_as_lut(_lut_linear() * gains),
         flags=("white_balance_only",),
+        reason=reason,
     )
 
 

@@ -26,6 +26,18 @@ DARK_CODE = 20
 GLARE_CODE = 240
 GLARE_WINDOW = 31
 
+USABLE_SHARPNESS = 0.20
+POOR_SHARPNESS = 0.10
+#: Blurred over about 13 px of the working size, a hand's breadth on a whole body; also photos in
+#: which no edge is found at all (`edge_sharpness` gives 0).
+UNUSABLE_SHARPNESS = 0.075
+#: A body before a black cloth may fill as little as a tenth of the photo.
+UNUSABLE_PERCENT = 95.0
+
+_BLUR_REMEDY = "Hold the camera still, let it focus on the skin, use more light."
+_CLIPPED_REMEDY = "Lower the exposure or move the lamp away: bright skin is burnt out."
+_DARK_REMEDY = "Add light or raise the exposure: most of the photo is black."
+
 
 def judge(photo: Photo, scale: ScaleFit | Refused) -> Quality:
     """Judge a photo.
@@ -44,7 +56,9 @@ def judge(photo: Photo, scale: ScaleFit | Refused) -> Quality:
     glare = _percent(_glare(darkest), seen)
     tilt = scale.tilt_deg if isinstance(scale, ScaleFit) else None
     grade, remedies = _verdict(sharpness, clipped, dark, glare, tilt)
-    return Quality(grade, sharpness, clipped, dark, glare, tilt, remedies)
+    refused = _unusable(sharpness, clipped, dark)
+    verdict = "unusable" if refused else grade
+    return Quality(verdict, sharpness, clipped, dark, glare, tilt, remedies, refused)
 
 
 def _reduced(pixels: Pixels8) -> Pixels8:
@@ -112,19 +126,32 @@ def _verdict(
 ) -> tuple[str, tuple[str, ...]]:
     """The worst of the separate grades, and what to do about each that is not good."""
     checks: list[tuple[float, float, float, str]] = [
-        (
-            -sharpness,
-            -0.20,
-            -0.10,
-            "Hold the camera still, let it focus on the skin, use more light.",
-        ),
-        (clipped, 5.0, 20.0, "Lower the exposure or move the lamp away: bright skin is burnt out."),
-        (dark, 60.0, 85.0, "Add light or raise the exposure: most of the photo is black."),
+        (-sharpness, -USABLE_SHARPNESS, -POOR_SHARPNESS, _BLUR_REMEDY),
+        (clipped, 5.0, 20.0, _CLIPPED_REMEDY),
+        (dark, 60.0, 85.0, _DARK_REMEDY),
         (glare, 1.0, 5.0, "Avoid flash and lamps that mirror in wet skin; light from the side."),
     ]
     if tilt is not None:
         checks.append((tilt, 40.0, 60.0, "Hold the camera square to the skin and the sheet."))
     return _grade(checks)
+
+
+def _unusable(sharpness: float, clipped: float, dark: float) -> Refused | None:
+    """Why nothing can be measured on a photo, or None. Exposure first: no light, no edges."""
+    most = f"Needed at most {UNUSABLE_PERCENT:g} % of the photo"
+    if dark > UNUSABLE_PERCENT:
+        return Refused("quality_unusable", f"{most} black, got {dark:.1f} %.", _DARK_REMEDY)
+    if clipped > UNUSABLE_PERCENT:
+        return Refused(
+            "quality_unusable", f"{most} burnt out, got {clipped:.1f} %.", _CLIPPED_REMEDY
+        )
+    if sharpness < UNUSABLE_SHARPNESS:
+        return Refused(
+            "quality_unusable",
+            f"Needed a sharpness of {UNUSABLE_SHARPNESS:g} or more, got {sharpness:.3f}.",
+            _BLUR_REMEDY,
+        )
+    return None
 
 
 def _grade(checks: Iterable[tuple[float, float, float, str]]) -> tuple[str, tuple[str, ...]]:

@@ -25,19 +25,21 @@ class ScaleFit:
     homography : (3, 3), sheet millimetres (origin at the sheet's top-left corner, x right, y down)
         to pixels of the full-size photo.
     mm_per_px : at the centre of the sheet, in its plane: the root of the area ratio.
-    tilt_deg : angle between the sheet's normal and the line of sight to its centre.
+    tilt_deg : angle between the sheet's normal and the line of sight to its centre; None when no
+        camera explains the homography.
     residual_mm_rms : root mean square distance between the markers' corners found and predicted.
     marker_ids : markers used.
     corners_px : (4, 2) outline of the sheet in the full-size photo: its own TL, TR, BR, BL.
     focal_px : focal length the tilt rests on, pixels of the full-size photo.
     flags : ``"partly_hidden"`` (a marker was not found), ``"two_sheets"`` (the nearer, more
-        complete one was used), ``"focal_assumed"`` (no focal length in the photo).
+        complete one was used), ``"focal_assumed"`` (no focal length in the photo),
+        ``"tilt_unknown"``.
     """
 
     sheet: str
     homography: FloatArray
     mm_per_px: MmPerPx
-    tilt_deg: float
+    tilt_deg: float | None
     residual_mm_rms: float
     marker_ids: tuple[int, ...]
     corners_px: FloatArray
@@ -47,6 +49,11 @@ class ScaleFit:
     def __post_init__(self) -> None:
         object.__setattr__(self, "homography", frozen(self.homography, np.float64))
         object.__setattr__(self, "corners_px", frozen(self.corners_px, np.float64))
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no tilt, or None."""
+        return None if self.tilt_deg is not None else "no camera explains the sheet's outline"
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class ColourFit:
     lut : (n, n, n, 3), corrected sRGB (0..1) on a regular grid of sRGB; axes red, green, blue.
     flags : ``"white_balance_only"`` (no readable card), ``"patches_clipped"``,
         ``"patches_spoilt"``, ``"uneven_light"``, ``"weak_fit"`` (suspect a print or a faded card).
+    reason : why there is no error of the colours, or None.
     """
 
     method: str
@@ -74,6 +82,7 @@ class ColourFit:
     patches_used: int
     lut: NDArray[np.float32] = field(repr=False)
     flags: tuple[str, ...] = ()
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lut", frozen(self.lut, np.float32))
@@ -95,12 +104,13 @@ class Quality:
 
     Attributes
     ----------
-    verdict : ``"good"``, ``"usable"`` or ``"poor"``.
+    verdict : ``"good"``, ``"usable"``, ``"poor"`` or ``"unusable"``.
     sharpness : share of a strong edge's contrast that is crossed within one pixel, at a long side
         of about 1024; near 0.4 in a sharp photo, under 0.2 in a blurred one.
     clipped_percent, dark_percent, glare_percent : share of the photo's pixels.
     tilt_deg : of the sheet; None without one.
     remedies : what to do, one sentence each; empty when the verdict is good.
+    refused : why nothing can be measured, when the verdict is unusable, else None.
     """
 
     verdict: str
@@ -110,6 +120,12 @@ class Quality:
     glare_percent: float
     tilt_deg: float | None
     remedies: tuple[str, ...]
+    refused: Refused | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the photo is unusable, or None."""
+        return self.refused.reason if self.refused else None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def _describe(placed: list[PlacedSheet], photo: Photo) -> ScaleFit:
     focal_px, tilt_deg = _tilt(homography, best, photo)
     hidden = len(best.markers) < len(sheet.marker_corners)
     flags = ["partly_hidden"] * hidden + ["two_sheets"] * (len(placed) > 1)
-    flags += ["focal_assumed"] * (photo.focal_px is None)
+    flags += ["focal_assumed"] * (photo.focal_px is None) + ["tilt_unknown"] * (tilt_deg is None)
     return ScaleFit(
         sheet=sheet.name,
         homography=homography,
@@ -100,8 +100,8 @@ def mm_per_px_at(homography: FloatArray, point_mm: tuple[float, float]) -> MmPer
     return MmPerPx(float(1 / np.sqrt(abs(np.linalg.det(jacobian)))))
 
 
-def _tilt(homography: FloatArray, placed: PlacedSheet, photo: Photo) -> tuple[float, float]:
-    """Focal length (px of the full-size photo) and tilt of the sheet (degrees).
+def _tilt(homography: FloatArray, placed: PlacedSheet, photo: Photo) -> tuple[float, float | None]:
+    """Focal length (px of the full-size photo) and tilt of the sheet (degrees), None if unsolved.
 
     Without a focal length in the photo the most probable one is taken: how well a camera of that
     focal length explains the homography, times the prior for phones.
@@ -116,7 +116,7 @@ def _tilt(homography: FloatArray, placed: PlacedSheet, photo: Photo) -> tuple[fl
     object_mm = np.column_stack([flat_mm, np.zeros(len(flat_mm))])
     bend_px = placed.residual_mm / float(mm_per_px_at(homography, placed.sheet.centre_mm))
     sigma = max(CORNER_SIGMA_PX / photo.scale, bend_px)
-    best = (np.inf, prior, 0.0)
+    best: tuple[float, float, float | None] = (np.inf, float(options[len(options) // 2]), None)
     for focal in options:
         k = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]])
         solved, rvec, tvec = cv2.solvePnP(object_mm, image_px, k, None, flags=cv2.SOLVEPNP_IPPE)

@@ -23,7 +23,6 @@ from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import FloatArray
 
 ASSET = "data/landmarks.json"
-FORMAT = "bsa-vision-landmarks/1"
 #: A photo's landmark file holds a few kilobytes; more is some other file.
 MAX_FILE_BYTES = 1_000_000
 _OPPOSITE = {"_left": "_right", "_right": "_left"}
@@ -95,22 +94,6 @@ def landmark_points(vertices: FloatArray, names: Iterable[str]) -> FloatArray:
     weights = np.array([landmark.barycentric for landmark in chosen]).reshape(-1, 3)
     points: FloatArray = np.einsum("nk,nkc->nc", weights, vertices[corners].reshape(-1, 3, 3))
     return points
-
-
-def landmarks_document() -> dict[str, Any]:
-    """The landmark table as a ``bsa-vision-landmarks/1`` document."""
-    return {
-        "format": FORMAT,
-        "landmarks": [
-            {
-                "name": landmark.name,
-                "meaning": landmark.meaning,
-                "face": landmark.face,
-                "barycentric": list(landmark.barycentric),
-            }
-            for landmark in LANDMARKS.values()
-        ],
-    }
 
 
 def parse_landmark_file(path: Path) -> dict[str, tuple[float, float]] | Refused:

@@ -2,9 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from bsa_vision.core.errors import Refused
 
@@ -34,28 +33,6 @@ class Patient:
     age_years: float
     height_cm: float
     weight_kg: float
-
-
-def parse_patient(document: Mapping[str, object]) -> Patient | Refused:
-    """A patient from the ``patient`` object of a series, or why it cannot be one."""
-    missing = sorted({"id", "sex", "age_years", "height_cm", "weight_kg"} - set(document))
-    if missing:
-        return Refused(
-            "patient_incomplete",
-            f"The patient needs id, sex, age_years, height_cm and weight_kg; "
-            f"{', '.join(missing)} is missing.",
-            "Add what is missing to the series' patient.",
-        )
-    numbers: dict[str, float] = {}
-    for name in ("age_years", "height_cm", "weight_kg"):
-        value = document[name]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return _refused(name, "a number", repr(value))
-        numbers[name] = float(value)
-    patient = Patient(
-        id=str(document["id"]), sex=cast("Sex", str(document["sex"]).lower()), **numbers
-    )
-    return patient_problem(patient) or patient
 
 
 def patient_problem(patient: Patient) -> Refused | None:

@@ -23,13 +23,11 @@ class Region:
     Attributes
     ----------
     name : in files, such as ``"upper_arm"``.
-    title : in reports, such as ``"Upper arm"``.
     paired : whether there is one on each side.
     percents : percent of BSA (each side where paired) in the age bands of `AGE_BANDS`.
     """
 
     name: str
-    title: str
     paired: bool
     percents: tuple[float, ...]
 
@@ -39,18 +37,18 @@ AGE_BANDS = (0.0, 1.0, 5.0, 10.0, 15.0, 16.0)
 
 #: The order is that of ``Cells.region``.
 REGIONS = (
-    Region("head", "Head", False, (19, 17, 13, 11, 9, 7)),
-    Region("neck", "Neck", False, (2, 2, 2, 2, 2, 2)),
-    Region("anterior_trunk", "Anterior trunk", False, (13, 13, 13, 13, 13, 13)),
-    Region("posterior_trunk", "Posterior trunk", False, (13, 13, 13, 13, 13, 13)),
-    Region("buttock", "Buttock", True, (2.5, 2.5, 2.5, 2.5, 2.5, 2.5)),
-    Region("genitalia", "Genitalia", False, (1, 1, 1, 1, 1, 1)),
-    Region("upper_arm", "Upper arm", True, (4, 4, 4, 4, 4, 4)),
-    Region("forearm", "Forearm", True, (3, 3, 3, 3, 3, 3)),
-    Region("hand", "Hand", True, (2.5, 2.5, 2.5, 2.5, 2.5, 2.5)),
-    Region("thigh", "Thigh", True, (5.5, 6.5, 8, 8.5, 9, 9.5)),
-    Region("lower_leg", "Lower leg", True, (5, 5, 5.5, 6, 6.5, 7)),
-    Region("foot", "Foot", True, (3.5, 3.5, 3.5, 3.5, 3.5, 3.5)),
+    Region("head", False, (19, 17, 13, 11, 9, 7)),
+    Region("neck", False, (2, 2, 2, 2, 2, 2)),
+    Region("anterior_trunk", False, (13, 13, 13, 13, 13, 13)),
+    Region("posterior_trunk", False, (13, 13, 13, 13, 13, 13)),
+    Region("buttock", True, (2.5, 2.5, 2.5, 2.5, 2.5, 2.5)),
+    Region("genitalia", False, (1, 1, 1, 1, 1, 1)),
+    Region("upper_arm", True, (4, 4, 4, 4, 4, 4)),
+    Region("forearm", True, (3, 3, 3, 3, 3, 3)),
+    Region("hand", True, (2.5, 2.5, 2.5, 2.5, 2.5, 2.5)),
+    Region("thigh", True, (5.5, 6.5, 8, 8.5, 9, 9.5)),
+    Region("lower_leg", True, (5, 5, 5.5, 6, 6.5, 7)),
+    Region("foot", True, (3.5, 3.5, 3.5, 3.5, 3.5, 3.5)),
 )
 REGION_NAMES = tuple(region.name for region in REGIONS)
 
@@ -77,12 +75,6 @@ def region_percents(age_years: float) -> dict[str, float]:
         raise ValueError(msg)
     band = sum(age_years >= lower for lower in AGE_BANDS) - 1
     return {key: float(REGIONS[index].percents[band]) for key, index, _ in SIDED_REGIONS}
-
-
-def region_title(key: str) -> str:
-    """A sided region in words, such as ``"Thigh, left"``."""
-    _, index, side = SIDED_REGIONS[SIDED_NAMES.index(key)]
-    return REGIONS[index].title + {-1: ", right", 0: "", 1: ", left"}[side]
 
 
 def sided_region(cells: Cells) -> np.ndarray:

@@ -41,7 +41,7 @@ def _show(document: dict[str, Any]) -> None:
             photo["verdict"],
             _colour(photo["colour"]),
             f"{scale['mm_per_px']:.3f}" if scale else "-",
-            f"{scale['tilt_deg']:.0f}°" if scale else "-",
+            f"{scale['tilt_deg']:.0f}°" if scale and scale["tilt_deg"] is not None else "-",
         )
     results().print(table)
     for photo in document["photos"]:

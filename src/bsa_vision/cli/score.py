@@ -77,25 +77,30 @@ def code_of(outcomes: list["SeriesOutcome"]) -> ExitCode:
 
     A series skipped because it was scored before counts as it did then.
     """
-    if all(_complete(outcome) for outcome in outcomes):
+    statuses = {_scored_status(outcome) for outcome in outcomes}
+    if statuses == {"done"}:
         return ExitCode.DONE
     if all(_failed(outcome) for outcome in outcomes):
         return ExitCode.BUG
-    if all(outcome.status == "refused" for outcome in outcomes):
+    if statuses == {"refused"}:
         unread = all(outcome.document is None for outcome in outcomes)
         return ExitCode.BAD_INPUT if unread else ExitCode.ALL_REFUSED
     return ExitCode.SOME_FAILED
 
 
-def _complete(outcome: "SeriesOutcome") -> bool:
+def _scored_status(outcome: "SeriesOutcome") -> str:
+    """The status, and for a skipped series the one of the run that scored it."""
     if outcome.status != "skipped" or outcome.document is None:
-        return outcome.status == "done"
-    return not any(photo["reason"] for photo in _photos(outcome.document))
+        return outcome.status
+    used = [photo["status"] == "scored" for photo in _photos(outcome.document)]
+    if all(used):
+        return "done"
+    return "partial" if any(used) else "refused"
 
 
 def _failed(outcome: "SeriesOutcome") -> bool:
     """Whether nothing came out of a series because of errors in the software."""
-    if outcome.status != "refused" or outcome.document is None:
+    if _scored_status(outcome) != "refused" or outcome.document is None:
         return outcome.status == "failed"
     return all(photo["code"] == "photo_failed" for photo in _photos(outcome.document))
 
@@ -112,7 +117,7 @@ def show_outcome(outcome: "SeriesOutcome") -> None:
     if document is None:
         warn(f"{outcome.series}: {outcome.status}: {outcome.reason}", style="red")
         return
-    title = f"{outcome.series.name}: percent of body surface (low to high)"
+    title = f"{outcome.out.name}: percent of body surface (low to high)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("day", no_wrap=True)
     for heading in ("counted", *_STATES, "not assessed"):

@@ -24,6 +24,8 @@ from bsa_vision.measures.settings import EndpointSettings
 
 _UNDETACHED_COLUMNS = (STATE_NAMES.index("unaffected"), STATE_NAMES.index("erythema"))
 
+NOTHING_COUNTED = "no detached or detachable skin was seen"
+
 
 @dataclass(frozen=True)
 class VisitTotals:
@@ -77,6 +79,7 @@ class Rate:
     uncapped : before capping, or None.
     at_visit : the rate as it stood on that day, against the maximum up to then.
     status : that of the maximum. flags : ``"capped"``, ``"provisional"``.
+    at_visit_reason : why there is no `at_visit`, or None.
     """
 
     estimate: Estimate
@@ -84,6 +87,7 @@ class Rate:
     at_visit: float | None
     status: str
     flags: tuple[str, ...] = ()
+    at_visit_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ def measure_rate(
     if visit is None:
         return _missing_rate(f"no visit on day {day} could be measured", maximum.status)
     if not maximum.estimate.percent:
-        return _missing_rate("no detached or detachable skin was seen", maximum.status)
+        return _missing_rate(NOTHING_COUNTED, maximum.status)
     healed = float(visit.percent[REEPITHELIALISED_COLUMN])
     uncapped = 100 * healed / maximum.estimate.percent
     largest = np.max([other.counted_draws for other in totals], axis=0)
@@ -176,11 +180,12 @@ def measure_rate(
         at_visit=min(100 * healed / so_far, 100.0) if so_far else None,
         status=maximum.status,
         flags=tuple(flags),
+        at_visit_reason=None if so_far else f"{NOTHING_COUNTED} up to day {day}",
     )
 
 
 def _missing_rate(reason: str, status: str) -> Rate:
-    return Rate(Estimate.missing(reason), None, None, status)
+    return Rate(Estimate.missing(reason), None, None, status, at_visit_reason=reason)
 
 
 def call_responder(

@@ -69,7 +69,8 @@ class SeverityCall:
     ----------
     rule : version of the rule used.
     severity : class, or None with a `reason`.
-    possible : the classes that the interval reaches, mildest first.
+    possible : the classes that the interval reaches, mildest first; empty when it reaches no
+        counted skin.
     straddles : whether the interval crosses a border between classes.
     """
 
@@ -95,8 +96,9 @@ def classify_severity(counted: Estimate, rule_name: str) -> SeverityCall:
     rule = RULES[rule_name]
     if counted.percent is None or counted.low is None or counted.high is None:
         return SeverityCall(rule.version, None, reason=counted.reason)
-    if counted.percent == 0:
-        return SeverityCall(rule.version, None, reason="no detached or detachable skin was seen")
     first = _ORDER.index(rule.classify(counted.low))
     last = _ORDER.index(rule.classify(counted.high))
-    return SeverityCall(rule.version, rule.classify(counted.percent), _ORDER[first : last + 1])
+    possible = _ORDER[first : last + 1] if counted.high > 0 else ()
+    if counted.percent == 0:
+        return SeverityCall(rule.version, None, possible, "no detached or detachable skin was seen")
+    return SeverityCall(rule.version, rule.classify(counted.percent), possible)

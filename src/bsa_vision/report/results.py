@@ -30,6 +30,8 @@ ESTIMATE_KEYS = (
     *(state.name.lower() for state in reversed(SKIN_STATES) if state not in COUNTED),
 )
 
+_NOT_AFTER_D0 = "the visit is not after day 0, with which later ones are compared"
+
 Document = dict[str, Any]
 
 
@@ -64,9 +66,11 @@ class PhotoFacts:
         and the fitted body, in the photo and on the skin.
     distrusted_landmarks : landmarks that did not fit the others.
     colour_method, colour_de00, colour_de00_raw : correction chosen, its leave-one-patch-out mean
-        CIEDE2000 and the mean before it.
-    mm_per_px, tilt_deg : at the calibration sheet.
-    quality : ``"good"``, ``"usable"``, ``"poor"`` or None. quality_remedies : what to do better.
+        CIEDE2000 and the mean before it. colour_flags : those of `ColourFit`.
+    mm_per_px, tilt_deg : at the calibration sheet. scale_flags : those of `ScaleFit`.
+    quality : ``"good"``, ``"usable"``, ``"poor"``, ``"unusable"`` or None.
+    quality_reason : why there is no quality, or why it is unusable.
+    quality_remedies : what to do better.
     """
 
     day: int
@@ -86,11 +90,14 @@ class PhotoFacts:
     colour_method: str | None = None
     colour_de00: float | None = None
     colour_de00_raw: float | None = None
+    colour_flags: tuple[str, ...] = ()
     colour_reason: str | None = None
     mm_per_px: float | None = None
     tilt_deg: float | None = None
+    scale_flags: tuple[str, ...] = ()
     scale_reason: str | None = None
     quality: str | None = None
+    quality_reason: str | None = None
     quality_remedies: tuple[str, ...] = ()
 
 
@@ -196,14 +203,13 @@ def _rate(rate: Rate) -> Document:
         **_estimate(rate.estimate),
         "uncapped_percent": _percent(rate.uncapped),
         "percent_at_visit": _percent(rate.at_visit),
+        "percent_at_visit_reason": rate.at_visit_reason,
         "status": rate.status,
         "flags": list(rate.flags),
     }
 
 
-def _new_detachment(new: NewDetachment | None) -> Document | None:
-    if new is None:
-        return None
+def _new_detachment(new: NewDetachment) -> Document:
     found: Document = {
         "percent": _percent(new.percent),
         "cumulative_percent": _percent(new.cumulative_percent),
@@ -224,9 +230,13 @@ def _visit(visit: VisitMeasures, photos: Sequence[PhotoFacts]) -> Document:
         "hidden_percent": _percent(visit.hidden_percent),
         "filled_percent": _percent(visit.filled_percent),
         "max_counted_bsa_to_day": _percent(visit.running_maximum),
+        "max_counted_bsa_to_day_reason": None
+        if visit.running_maximum is not None
+        else f"no visit up to day {visit.day} could be measured",
         "reepithelialisation_rate": _rate(visit.rate),
         "severity": _severity(visit.severity),
-        "new_detachment": _new_detachment(visit.new_detachment),
+        "new_detachment": visit.new_detachment and _new_detachment(visit.new_detachment),
+        "new_detachment_reason": None if visit.new_detachment else _NOT_AFTER_D0,
         "flags": list(visit.flags),
         "regions": [_region(region) for region in visit.regions],
         "photos": [_photo(photo) for photo in photos],
@@ -263,11 +273,14 @@ def _photo(photo: PhotoFacts) -> Document:
         "colour_method": photo.colour_method,
         "colour_de00": _rounded(photo.colour_de00, "de00"),
         "colour_de00_raw": _rounded(photo.colour_de00_raw, "de00"),
+        "colour_flags": list(photo.colour_flags),
         "colour_reason": photo.colour_reason,
         "mm_per_px": _rounded(photo.mm_per_px, "mm_per_px"),
         "tilt_deg": _rounded(photo.tilt_deg, "deg"),
+        "scale_flags": list(photo.scale_flags),
         "scale_reason": photo.scale_reason,
         "quality": photo.quality,
+        "quality_reason": photo.quality_reason,
         "quality_remedies": list(photo.quality_remedies),
     }
 
@@ -284,9 +297,20 @@ def _endpoints(measures: SeriesMeasures) -> Document:
         "reepithelialisation_rate": {str(day): _rate(rate) for day, rate in measures.rates.items()},
         "responder_d7": _responder(measures),
         "death_day": measures.death_day,
-        "new_detachment_after_d0": _new_detachment(measures.visits[-1].new_detachment)
-        if measures.visits
-        else None,
+        **_new_detachment_after_d0(measures.visits),
+    }
+
+
+def _new_detachment_after_d0(visits: Sequence[VisitMeasures]) -> Document:
+    """That of the last visit on which it is known; a later visit may have shown nothing."""
+    after = [(visit.day, visit.new_detachment) for visit in visits if visit.new_detachment]
+    if not after:
+        reason = "there is no visit after day 0"
+        return {"new_detachment_after_d0": None, "new_detachment_after_d0_reason": reason}
+    day, new = next((found for found in after[::-1] if found[1].percent is not None), after[-1])
+    return {
+        "new_detachment_after_d0": {"day": day, **_new_detachment(new)},
+        "new_detachment_after_d0_reason": None,
     }
 
 

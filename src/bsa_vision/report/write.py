@@ -1,6 +1,6 @@
 """Write what a series gave: tables, charts, the report and, last, the results document."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ def write_report(
 ) -> Path:
     """Write all files of one series and return the path of its report.
 
-    ``results.json`` is written last and every file in one step, so that an interrupted run leaves
-    no results document beside half-written files.
+    ``results.json`` of an earlier run goes first, the new one is written last and every file in one
+    step, so that an interrupted run leaves no results document beside files of another run.
 
     Parameters
     ----------
@@ -29,14 +29,29 @@ def write_report(
     charts : picture of the body chart by day, PNG.
     thumbnails : picture by photo file name as in the document, JPEG or PNG.
     """
+    discard_results(out_dir)
     report = out_dir / "report.html"
-    for day, picture in charts.items():
-        _write(out_dir / "charts" / f"{day_name(day)}.png", picture)
+    drawn = {out_dir / "charts" / f"{day_name(day)}.png": charts[day] for day in charts}
+    for path, picture in drawn.items():
+        _write(path, picture)
+    discard_pictures(out_dir / "charts", drawn.keys())
     _write(out_dir / "visits.csv", visits_csv(document))
     _write(out_dir / "regions.csv", regions_csv(document))
     _write(report, report_html(document, charts, thumbnails).encode())
     _write(out_dir / RESULTS_NAME, canonical_json(document).encode())
     return report
+
+
+def discard_results(out_dir: Path) -> None:
+    """Remove the results document of an earlier run, before any of its other files changes."""
+    (out_dir / RESULTS_NAME).unlink(missing_ok=True)
+
+
+def discard_pictures(folder: Path, kept: Collection[Path]) -> None:
+    """Remove PNG files in and below a folder, and unfinished ones, except those that are `kept`."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in {".png", ".part"} and path not in kept and path.is_file():
+            path.unlink()
 
 
 def day_name(day: int) -> str:

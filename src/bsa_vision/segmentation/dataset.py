@@ -20,9 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bsa_vision.core.errors import InputError
+from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.segmentation.augment import Augmenter
 from bsa_vision.segmentation.card import file_sha256
+from bsa_vision.segmentation.mask_file import read_mask
 from bsa_vision.segmentation.padding import resample
 
 Pixels = NDArray[np.uint8]
@@ -65,15 +66,28 @@ class TrainingFolder:
             When either cannot be decoded or their sizes differ.
         """
         image = cv2.imread(str(self.images[name]), cv2.IMREAD_COLOR_RGB)
-        mask = cv2.imread(str(self.mask_path(name)), cv2.IMREAD_GRAYSCALE)
-        if image is None or mask is None:
-            what = "image" if image is None else "mask"
-            msg = f"{self.root}: the {what} of {name!r} cannot be decoded."
+        if image is None:
+            msg = f"{self.root}: the image of {name!r} cannot be decoded."
             raise InputError(msg, "Replace the file or take the name out of the folder.")
+        mask = self.read_codes(name)
         if image.shape[:2] != mask.shape:
             msg = f"{self.root}: {name!r} is {image.shape[:2]} but its mask is {mask.shape}."
             raise InputError(msg, "Masks must have the size of their images.")
-        return np.asarray(image, np.uint8), np.asarray(mask, np.uint8)
+        return np.asarray(image, np.uint8), mask
+
+    def read_codes(self, name: str) -> Pixels:
+        """The mask (H, W) of an image alone.
+
+        Raises
+        ------
+        InputError
+            When it cannot be decoded or is no mask of codes.
+        """
+        mask = read_mask(self.mask_path(name))
+        if isinstance(mask, Refused):
+            msg = f"{self.root}: the mask of {name!r} cannot be decoded: {mask.reason}"
+            raise InputError(msg, "Replace the file or take the name out of the folder.")
+        return mask
 
     def digest(self) -> str:
         """SHA-256 over names, contents, classes and split."""
@@ -137,6 +151,33 @@ def read_training_folder(root: Path) -> TrainingFolder:
         split = {part: tuple(given_split.get(part, ())) for part in PARTS}
     _check_split(root, split, patients)
     return TrainingFolder(root, classes, images, split, patients)
+
+
+def check_codes(folder: TrainingFolder) -> None:
+    """Check every mask's codes before hours of training depend on them.
+
+    A mask without any pixel of a class is fine; a class without any in the train part is not.
+
+    Raises
+    ------
+    InputError
+        When a mask holds a code that is no class, or the train part lacks a class altogether.
+    """
+    met = np.zeros(256, np.int64)
+    for part, names in folder.split.items():
+        for name in names:
+            counts = np.bincount(folder.read_codes(name).ravel(), minlength=256)
+            unlisted = [int(code) for code in np.flatnonzero(counts) if code not in folder.classes]
+            if unlisted:
+                got = ", ".join(map(str, unlisted[:5]))
+                msg = f"{folder.root}: the mask of {name!r} holds codes of no class: {got}."
+                raise InputError(msg, "List the codes in dataset.json, or correct the mask.")
+            if part == "train":
+                met += counts
+    missing = [name for code, name in folder.classes.items() if not met[code]]
+    if missing:
+        msg = f"{folder.root}: the train part has no pixel of {', '.join(missing)}."
+        raise InputError(msg, "Add images with it, or take the class out of dataset.json.")
 
 
 def _read_description(root: Path) -> dict[str, Any]:
