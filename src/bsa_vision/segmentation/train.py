@@ -116,7 +116,7 @@ class _Run:
         state = self.network.state_dict()
         floats = [key for key, value in state.items() if value.is_floating_point()]
         with torch.no_grad():
-            get_ema_multi_avg_fn(decay)(
+            get_ema_multi_avg_fn(decay)(  # type: ignore[no-untyped-call]
                 [self.average[key] for key in floats], [state[key] for key in floats], self.step
             )
             for key in state.keys() - set(floats):
