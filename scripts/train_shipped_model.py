@@ -31,8 +31,8 @@ from bsa_vision.segmentation.train import TrainSettings, train
 
 #: (width, height) of a training photo: twice what the network sees, for crops drawn larger.
 PHOTO_SIZE = (768, 576)
-#: At a long side of 384 a crop of 192 sees about half of a photo; at 768 it sees a twelfth and costs
-#: as much, and half an hour on two cores left the mean Dice at 0.40 (docs/BENCHMARKS.md).
+#: At a long side of 384 a crop of 192 sees about half of a photo; at 768 it sees a twelfth and
+#: costs as much, and half an hour on two cores left the mean Dice at 0.40 (docs/BENCHMARKS.md).
 SETTINGS = TrainSettings(long_side=384, crop=192, batch=8, learning_rate=1.5e-3, average=0.995)
 #: A correction is used for training when it predicts left-out patches this well (mean dE00).
 CREDIBLE_DE00 = 6.0
