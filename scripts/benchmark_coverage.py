@@ -18,8 +18,8 @@ from bsa_vision.app.score import (
     PlannedSeries,
     fuse_visit,
     plan_series,
-    run_jobs,
     run_settings,
+    started_jobs,
 )
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
@@ -60,7 +60,8 @@ def assessed(out: Path, folder: Path, masks: str, workers: int):
         sys.exit(f"{folder}: {plan.reason}")
     if cache.exists():
         return plan, pickle.loads(cache.read_bytes())  # noqa: S301  (our own file)
-    photos = list(run_jobs(plan.jobs, workers))
+    with started_jobs(plan.jobs, workers) as waiting:
+        photos = [outcome() for outcome in waiting]
     refused = [f"{p.job.entry.name}: {p.result.refused}" for p in photos if p.result.refused]
     visits = [fuse_visit(visit.day, photos) for visit in plan.series.visits]
     cache.parent.mkdir(parents=True, exist_ok=True)

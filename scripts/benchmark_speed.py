@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bsa_vision.app.score import PlannedSeries, plan_series, run_jobs, run_settings, score_many
+from bsa_vision.app.score import PlannedSeries, plan_series, run_settings, score_many, started_jobs
 
 
 def stage_times(series: Path, workers: int) -> None:
@@ -28,9 +28,10 @@ def stage_times(series: Path, workers: int) -> None:
             print(plan.reason)
             return
         laps = defaultdict(list)
-        for done in run_jobs(plan.jobs, workers):
-            for stage, seconds in done.result.seconds.items():
-                laps[stage].append(seconds)
+        with started_jobs(plan.jobs, workers) as waiting:
+            for outcome in waiting:
+                for stage, seconds in outcome().result.seconds.items():
+                    laps[stage].append(seconds)
     total = sum(np.mean(seconds) for seconds in laps.values())
     for stage, seconds in laps.items():
         print(
