@@ -21,8 +21,8 @@ MIN_SKIN_SHARE = 0.3
 MIN_COSINE = 0.2
 #: Cells whose place in the photo is less sure than this are left out (mm, one standard deviation).
 MAX_PLACEMENT_SD_MM = 45.0
-#: A photo whose median cell is less sure than this is not placed at all.
-MAX_MEDIAN_SD_MM = 35.0
+#: A photo with fewer sure cells than this (about a palm) is not placed at all.
+MIN_SURE_CELLS = 300
 _OCCLUSION_SLACK_M = 0.004
 _ANCHORS = 700
 
@@ -40,7 +40,7 @@ class PhotoEvidence:
     hidden : (M,) share of the footprint that is not assessable.
     weight : (M,) trust: viewing angle, resolution, sureness of place, photo quality.
     replicates : (R, M, 5) `states` under perturbed placements.
-    expected_error_mm : median standard deviation of a cell's place.
+    expected_error_mm : median standard deviation of the cells' places.
     """
 
     cells: NDArray[np.intp]
@@ -195,12 +195,12 @@ def gather(
     quality : 0..1, lowers the trust in a poor photo.
     """
     sure = seen.sd_mm < MAX_PLACEMENT_SD_MM
-    error = float(np.median(seen.sd_mm)) if len(seen.sd_mm) else float("inf")
-    if not sure.any() or error > MAX_MEDIAN_SD_MM:
+    if sure.sum() < MIN_SURE_CELLS:
+        error = float(np.median(seen.sd_mm)) if len(seen.sd_mm) else float("inf")
         return Refused(
             "placement_uncertain",
-            f"Need the skin placed within {MAX_MEDIAN_SD_MM:.0f} mm, "
-            f"got {min(error, 9999):.0f} mm expected.",
+            f"Need at least {MIN_SURE_CELLS} body cells placed within {MAX_PLACEMENT_SD_MM:.0f} "
+            f"mm, got {int(sure.sum())}; {min(error, 9999):.0f} mm expected in the median.",
             "Add landmarks spread over the whole visible body part, on every limb in the photo.",
         )
     scale = labels.shape[1] / full_size[0]
@@ -228,7 +228,7 @@ def gather(
         hidden=shares[:, int(Label.NOT_ASSESSABLE)],
         weight=(quality * trust).astype(np.float32),
         replicates=replicates.astype(np.float32),
-        expected_error_mm=error,
+        expected_error_mm=float(np.median(seen.sd_mm[sure])),
     )
 
 
