@@ -5,7 +5,7 @@ The photos of a visit are independent until they are fused, so this is the unit 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -83,7 +83,7 @@ class PhotoRequest:
 
 
 def assess_photo(
-    photo: Photo | Refused, request: PhotoRequest, body: Body, segmenter: Segmenter | None
+    photo: Photo, request: PhotoRequest, body: Body, segmenter: Segmenter | None
 ) -> PhotoResult:
     """Calibrate, segment, place and gather one photo.
 
@@ -94,8 +94,6 @@ def assess_photo(
     photo : decoded with a long side of at most `DECODE_SIDE`.
     segmenter : used when no mask is given; may be None when one is.
     """
-    if isinstance(photo, Refused):
-        return PhotoResult(None, refused=photo)
     clock = _Clock()
     calibrated = calibrate(photo)
     clock.lap("calibrate")
@@ -118,13 +116,13 @@ def assess_photo(
     placement = _placed(photo, calibrated, request, body)
     clock.lap("register")
     if isinstance(placement, Refused):
-        return _extended(result, refused=placement)
+        return replace(result, refused=placement)
     seed = int(photo.digest[:16], 16)
     seen = see_cells(placement, load_cells(), REPLICATES, np.random.default_rng(seed))
     trust = _QUALITY_TRUST[calibrated.quality.verdict]
     evidence = gather(seen, labels, probabilities, photo.full_size, trust)
     clock.lap("gather")
-    return _extended(
+    return replace(
         result,
         placement_rms=(placement.landmark_rms_px, placement.landmark_rms_mm),
         distrusted=placement.distrusted,
@@ -157,10 +155,6 @@ class _Clock:
         now = time.perf_counter()
         self.laps[name] = now - self._last
         self._last = now
-
-
-def _extended(result: PhotoResult, **changes: object) -> PhotoResult:
-    return PhotoResult(**{**result.__dict__, **changes})
 
 
 def _working_picture(photo: Photo, calibrated: CalibratedPhoto) -> NDArray[np.uint8]:

@@ -25,7 +25,6 @@ def photos(draw) -> PhotoEvidence:
         hidden=(1 - skin).astype(np.float32),
         weight=rng.uniform(0.01, 1, count).astype(np.float32),
         replicates=replicates.astype(np.float32),
-        expected_error_mm=3.0,
     )
 
 

@@ -102,7 +102,7 @@ def _assessed(job: PhotoJob) -> PhotoDone:
     picture = None
     if result.labels is not None and result.work is not None:
         _write_mask(job.mask_out, result.labels, photo.full_size)
-        picture = thumbnail(result.work, _at_size(result.labels, result.work.shape[:2]))
+        picture = thumbnail(result.work, result.labels)
     # Pictures and probabilities stay here; the record of the photo keeps one pixel.
     slim = replace(photo, pixels=photo.pixels[:1, :1])
     calibration = result.calibration and replace(result.calibration, photo=slim)
@@ -161,14 +161,9 @@ def _given_mask(job: PhotoJob, photo: Photo) -> NDArray[np.uint8] | Refused | No
     return mask
 
 
-def _at_size(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    resized = cv2.resize(labels, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(resized, np.uint8)
-
-
 def _write_mask(path: Path, labels: NDArray[np.uint8], full_size: tuple[int, int]) -> None:
     """The mask as PNG at full size, whole or not at all."""
-    full = _at_size(labels, (full_size[1], full_size[0]))
+    full = cv2.resize(labels, full_size, interpolation=cv2.INTER_NEAREST_EXACT)
     _, data = cv2.imencode(".png", full, [cv2.IMWRITE_PNG_COMPRESSION, 4])
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")

@@ -40,7 +40,6 @@ class PhotoEvidence:
     hidden : (M,) share of the footprint that is not assessable.
     weight : (M,) trust: viewing angle, resolution, sureness of place, photo quality.
     replicates : (R, M, 5) `states` under perturbed placements.
-    expected_error_mm : median standard deviation of the cells' places.
     """
 
     cells: NDArray[np.intp]
@@ -48,7 +47,6 @@ class PhotoEvidence:
     hidden: FloatMap
     weight: FloatMap
     replicates: FloatMap
-    expected_error_mm: float
 
 
 @dataclass(frozen=True)
@@ -228,7 +226,6 @@ def gather(
         hidden=shares[:, int(Label.NOT_ASSESSABLE)],
         weight=(quality * trust).astype(np.float32),
         replicates=replicates.astype(np.float32),
-        expected_error_mm=float(np.median(seen.sd_mm[sure])),
     )
 
 

@@ -94,14 +94,14 @@ def _dct_part(size: tuple[int, int], max_side: int | None) -> int:
     return next(fits, 1)
 
 
-def _decode_png(data: bytes, max_side: int | None) -> Raster | Refused:  # noqa: ARG001
+def _decode_png(data: bytes, max_side: int | None) -> Raster | Refused:  # noqa: ARG001 (every decoder is called alike)
     image = PngImageFile(io.BytesIO(data))
     # EXIF may follow the pixels, so it is known only once they are loaded.
     image.load()
     return _raster(image, parse_exif(image.info.get("exif")))
 
 
-def _decode_tiff(data: bytes, max_side: int | None) -> Raster | Refused:  # noqa: ARG001
+def _decode_tiff(data: bytes, max_side: int | None) -> Raster | Refused:  # noqa: ARG001 (every decoder is called alike)
     image = TiffImageFile(io.BytesIO(data))
     if not _tiff_pixels_are_inside(image, len(data)):
         return TRUNCATED
@@ -111,7 +111,7 @@ def _decode_tiff(data: bytes, max_side: int | None) -> Raster | Refused:  # noqa
     return _raster(image, _upright(facts))
 
 
-def _decode_heic(data: bytes, max_side: int | None) -> Raster | Refused:  # noqa: ARG001
+def _decode_heic(data: bytes, max_side: int | None) -> Raster | Refused:  # noqa: ARG001 (every decoder is called alike)
     heif = pillow_heif.open_heif(data)
     # The container's own rotation is applied by the decoder; EXIF's repeats it (ISO/IEC 23008-12).
     return _raster(heif.to_pillow(), _upright(parse_exif(heif.info.get("exif"))))
