@@ -36,22 +36,46 @@ def test_the_first_of_equal_visits_is_the_maximum():
 def test_the_maximum_is_provisional_until_the_last_planned_visit():
     course = [totals(0, 20, 0), totals(5, 34, 1)]
     maximum = find_maximum(course, SETTINGS, QUANTILES)
-    rate = measure_rate(5, course, maximum, QUANTILES)
+    rate = measure_rate(5, course, maximum, SETTINGS, QUANTILES)
     assert maximum.status == rate.status == "provisional"
     assert "provisional" in rate.flags
+
+
+def test_a_locked_maximum_stays_whatever_comes_later():
+    course = [totals(0, 20, 0), totals(15, 2, 18), totals(28, 36, 0)]
+    maximum = find_maximum(course, SETTINGS, QUANTILES)
+    assert (maximum.estimate.percent, maximum.day, maximum.status) == (20, 0, "locked")
+    assert measure_rate(15, course, maximum, SETTINGS, QUANTILES).uncapped == pytest.approx(90)
+    assert measure_rate(28, course, maximum, SETTINGS, QUANTILES).estimate.percent == 0
+
+
+def test_death_locks_the_maximum():
+    course = [totals(0, 20, 0), totals(5, 25, 0)]
+    assert find_maximum(course, SETTINGS, QUANTILES).status == "provisional"
+    assert find_maximum(course, SETTINGS, QUANTILES, death_day=9).status == "locked"
+
+
+def test_traces_of_counted_skin_are_no_maximum_to_divide_by():
+    course = [totals(0, 0.02, 0), totals(7, 0, 0.03)]
+    maximum = find_maximum(course, SETTINGS, QUANTILES)
+    rate = measure_rate(7, course, maximum, SETTINGS, QUANTILES)
+    assert rate.estimate.percent is None
+    assert "0.02 %" in rate.estimate.reason
+    assert "0.02 %" in rate.at_visit_reason
+    assert call_responder(rate, SETTINGS, None)[0].responder is None
 
 
 def test_rate_against_the_maximum_of_all_visits_and_as_it_stood_that_day():
     course = [totals(0, 20, 0), totals(5, 25, 5), totals(10, 40, 10), totals(15, 4, 30)]
     maximum = find_maximum(course, SETTINGS, QUANTILES)
-    day5 = measure_rate(5, course, maximum, QUANTILES)
+    day5 = measure_rate(5, course, maximum, SETTINGS, QUANTILES)
     assert day5.estimate.percent == pytest.approx(100 * 5 / 40)
     assert day5.at_visit == pytest.approx(100 * 5 / 25)
 
 
 def test_a_rate_above_100_is_capped_and_says_so():
     course = [totals(0, 30, 0), totals(15, 0, 36)]
-    rate = measure_rate(15, course, find_maximum(course, SETTINGS, QUANTILES), QUANTILES)
+    rate = measure_rate(15, course, find_maximum(course, SETTINGS, QUANTILES), SETTINGS, QUANTILES)
     assert rate.estimate.percent == 100
     assert rate.uncapped == pytest.approx(120)
     assert "capped" in rate.flags
@@ -60,7 +84,7 @@ def test_a_rate_above_100_is_capped_and_says_so():
 
 def test_errors_shared_by_numerator_and_maximum_cancel():
     course = [totals(0, 30, 0, spread=0.2), totals(15, 2, 15, spread=0.2)]
-    rate = measure_rate(15, course, find_maximum(course, SETTINGS, QUANTILES), QUANTILES)
+    rate = measure_rate(15, course, find_maximum(course, SETTINGS, QUANTILES), SETTINGS, QUANTILES)
     assert rate.estimate.low == pytest.approx(50)
     assert rate.estimate.high == pytest.approx(50)
 
@@ -68,10 +92,10 @@ def test_errors_shared_by_numerator_and_maximum_cancel():
 def test_no_rate_without_a_visit_or_without_counted_skin():
     course = [totals(0, 0, 0)]
     maximum = find_maximum(course, SETTINGS, QUANTILES)
-    assert measure_rate(0, course, maximum, QUANTILES).estimate.percent is None
-    assert "no detached" in measure_rate(0, course, maximum, QUANTILES).estimate.reason
-    assert "day 5" in measure_rate(5, course, maximum, QUANTILES).estimate.reason
-    assert "no detached" in measure_rate(0, course, maximum, QUANTILES).at_visit_reason
+    assert measure_rate(0, course, maximum, SETTINGS, QUANTILES).estimate.percent is None
+    assert "no detached" in measure_rate(0, course, maximum, SETTINGS, QUANTILES).estimate.reason
+    assert "day 5" in measure_rate(5, course, maximum, SETTINGS, QUANTILES).estimate.reason
+    assert "no detached" in measure_rate(0, course, maximum, SETTINGS, QUANTILES).at_visit_reason
     nothing = find_maximum([], SETTINGS, QUANTILES)
     assert nothing.estimate.percent is None
     assert nothing.estimate.reason
@@ -79,7 +103,7 @@ def test_no_rate_without_a_visit_or_without_counted_skin():
 
 def test_no_rate_at_a_visit_before_the_first_counted_skin():
     course = [totals(0, 0, 0), totals(5, 30, 0)]
-    first = measure_rate(0, course, find_maximum(course, SETTINGS, QUANTILES), QUANTILES)
+    first = measure_rate(0, course, find_maximum(course, SETTINGS, QUANTILES), SETTINGS, QUANTILES)
     assert first.estimate.percent == 0
     assert first.at_visit is None
     assert "up to day 0" in first.at_visit_reason
@@ -88,7 +112,9 @@ def test_no_rate_at_a_visit_before_the_first_counted_skin():
 def responder(healed, spread, death_day=None):
     course = [totals(0, 30, 0), totals(7, 1, healed, spread)]
     maximum = find_maximum(course, SETTINGS, QUANTILES)
-    return call_responder(measure_rate(7, course, maximum, QUANTILES), SETTINGS, death_day)
+    return call_responder(
+        measure_rate(7, course, maximum, SETTINGS, QUANTILES), SETTINGS, death_day
+    )
 
 
 def test_responder_at_the_cut_off_and_those_beside_it():
@@ -122,9 +148,20 @@ def test_death_before_day_7_is_a_non_responder_and_later_death_is_not():
 def test_without_a_day_7_visit_nobody_can_say():
     course = [totals(0, 30, 0)]
     maximum = find_maximum(course, SETTINGS, QUANTILES)
-    call = call_responder(measure_rate(7, course, maximum, QUANTILES), SETTINGS, None)[0]
+    call = call_responder(measure_rate(7, course, maximum, SETTINGS, QUANTILES), SETTINGS, None)[0]
     assert call.responder is None
     assert "day 7" in call.reason
+
+
+def test_new_detachment_is_unknown_where_no_skin_was_seen_twice(tube, observe):
+    front = np.arange(tube.chart.n_cells) % 2 == 0
+    states = np.where(front, 0, 3)
+    visits = [
+        VisitEvidence(day, observe(states, seen), 0.0) for day, seen in ((0, front), (5, ~front))
+    ]
+    new = measure_series(visits, tube.chart, MeasureSettings()).visits[1].new_detachment
+    assert new.percent is None
+    assert "day 0 and on day 5" in new.reason
 
 
 def new_detachment_series(tube, observe, unseen_at_d0=None):

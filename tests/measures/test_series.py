@@ -69,13 +69,38 @@ def test_the_mirror_image_swaps_the_sides(tube, observe):
 
 def test_mostly_filled_is_flagged(tube, observe):
     states = np.full(tube.chart.n_cells, 3)
-    head_only = tube.chart.row == 0
-    visit = measure_series(
-        [VisitEvidence(0, observe(states, head_only), 1.0)], tube.chart, SETTINGS
-    ).visits[0]
-    assert visit.flags == ("mostly_filled",)
-    assert visit.filled_percent == pytest.approx(75)
-    assert visit.bounds == pytest.approx((25, 100))
+    upper_third = np.arange(tube.chart.n_cells) < tube.chart.n_cells * 0.4
+    series = measure_series(
+        [VisitEvidence(0, observe(states, upper_third), 1.0)], tube.chart, SETTINGS
+    )
+    visit = series.visits[0]
+    assert visit.flags == series.maximum.flags == ("mostly_filled",)
+    assert "mostly_filled" in visit.rate.flags
+    assert visit.filled_percent == pytest.approx(60, abs=1)
+    assert visit.bounds == pytest.approx((40, 100), abs=1)
+
+
+def test_a_close_up_does_not_speak_for_the_body(tube, observe):
+    """A lesion that was photographed alone is neither extrapolated nor taken as the maximum."""
+    states = np.full(tube.chart.n_cells, 3)
+    close_up = VisitEvidence(2, observe(states, np.arange(tube.chart.n_cells) < 20), 1.0)
+    whole = VisitEvidence(0, observe(np.where(tube.chart.row == 0, 3, 0), everything(tube)), 1.0)
+    series = measure_series([whole, close_up], tube.chart, SETTINGS)
+    visit = series.visits[1]
+    assert visit.flags == ("sparsely_seen",)
+    assert all(estimate.percent is None for estimate in visit.estimates.values())
+    assert "needed 25 %" in visit.estimates["counted_bsa"].reason
+    assert visit.severity.severity is None
+    assert visit.rate.estimate.percent is None
+    assert visit.seen_percent["detached"] > 0
+    assert visit.bounds[1] == pytest.approx(100)
+    assert series.maximum.day == 0
+    assert series.maximum.estimate.percent == pytest.approx(25)
+    assert all(
+        region.estimates["detached"].reason
+        for region in visit.regions
+        if region.not_assessed_percent > 0.76 * region.bsa_percent
+    )
 
 
 def test_running_maximum_never_falls(tube, observe):

@@ -48,3 +48,10 @@ def test_no_counted_skin_seen_does_not_exclude_the_classes_that_the_interval_rea
     assert call.reason
     assert call.possible == ("SJS", "SJS/TEN overlap")
     assert call.straddles
+
+
+def test_traces_have_no_class():
+    call = classify_severity(Estimate(0.02, 0.0, 0.1), "international", 0.5)
+    assert call.severity is None
+    assert "0.02 %" in call.reason
+    assert classify_severity(Estimate(0.5, 0.2, 0.9), "international", 0.5).severity == "SJS"

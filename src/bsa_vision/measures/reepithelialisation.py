@@ -1,12 +1,13 @@
 """Maximum of counted BSA, re-epithelialisation rate, responder at D7, new detachment.
 
 R(t) = 100 x re-epithelialised BSA(t) / max over single visits of (detached + detachable BSA).
-The maximum is provisional until the last planned visit is in; then it is locked. Intervals come
-from joint draws: in each draw the same sampled areas give the numerator and the maximum.
+The maximum is provisional until the last planned visit is in, or the patient has died; then it is
+locked, and later visits do not change it. Intervals come from joint draws: in each draw the same
+sampled areas give the numerator and the maximum.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,9 @@ from bsa_vision.measures.records import (
     Floats,
 )
 from bsa_vision.measures.settings import EndpointSettings
+from bsa_vision.measures.severity import NOTHING_COUNTED, too_little_counted
 
 _UNDETACHED_COLUMNS = (STATE_NAMES.index("unaffected"), STATE_NAMES.index("erythema"))
-
-NOTHING_COUNTED = "no detached or detachable skin was seen"
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class VisitTotals:
     day : days from D0.
     percent : (5,) best estimates, percent of BSA.
     draws : (S, 5) sampled areas.
+    mostly_filled : most of the skin was not assessed, and was filled from what was.
     """
 
     day: int
     percent: Floats
     draws: Floats
+    mostly_filled: bool = False
 
     @property
     def counted(self) -> float:
@@ -61,12 +63,26 @@ class Maximum:
     Attributes
     ----------
     estimate : with its interval. day : visit of the maximum, or None.
-    status : ``"locked"`` once the last planned visit is in, else ``"provisional"``.
+    status : ``"locked"`` once the last planned visit is in or the patient has died, else
+        ``"provisional"``.
+    visits : those it is the maximum of. flags : ``"mostly_filled"``.
     """
 
     estimate: Estimate
     day: int | None
     status: str
+    visits: tuple[VisitTotals, ...] = field(default=(), compare=False, repr=False)
+    flags: tuple[str, ...] = ()
+
+    @property
+    def draws(self) -> Floats:
+        """(S,) the maximum in each draw."""
+        largest: Floats = np.max([visit.counted_draws for visit in self.visits], axis=0)
+        return largest
+
+    def up_to(self, day: int) -> float | None:
+        """Largest counted BSA of the visits up to `day`; None before the first."""
+        return max((visit.counted for visit in self.visits if visit.day <= day), default=None)
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,8 @@ class Rate:
     estimate : percent of the maximum, capped at 100, against the maximum of all visits so far in.
     uncapped : before capping, or None.
     at_visit : the rate as it stood on that day, against the maximum up to then.
-    status : that of the maximum. flags : ``"capped"``, ``"provisional"``.
+    status : that of the maximum.
+    flags : ``"capped"``, ``"provisional"``, ``"mostly_filled"`` (the visit or that of the maximum).
     at_visit_reason : why there is no `at_visit`, or None.
     """
 
@@ -125,25 +142,26 @@ class NewDetachment:
 
 
 def find_maximum(
-    totals: Sequence[VisitTotals], settings: EndpointSettings, quantiles: tuple[float, float]
+    totals: Sequence[VisitTotals],
+    settings: EndpointSettings,
+    quantiles: tuple[float, float],
+    death_day: int | None = None,
 ) -> Maximum:
     """The maximum of counted BSA over single visits, and whether it is final."""
     if not totals:
         reason = "no visit could be measured"
         return Maximum(Estimate.missing(reason), None, "provisional")
-    best = max(totals, key=lambda visit: (visit.counted, -visit.day))
-    draws = np.max([visit.counted_draws for visit in totals], axis=0)
-    complete = any(visit.day >= settings.last_planned_day for visit in totals)
-    return Maximum(
-        _with_interval(best.counted, draws, quantiles),
+    last = min((v.day for v in totals if v.day >= settings.last_planned_day), default=None)
+    visits = tuple(visit for visit in totals if last is None or visit.day <= last)
+    best = max(visits, key=lambda visit: (visit.counted, -visit.day))
+    maximum = Maximum(
+        Estimate.missing("not yet sampled"),
         best.day,
-        "locked" if complete else "provisional",
+        "provisional" if last is None and death_day is None else "locked",
+        visits,
+        ("mostly_filled",) if best.mostly_filled else (),
     )
-
-
-def running_maximum(totals: Sequence[VisitTotals], day: int) -> float | None:
-    """Largest counted BSA of the visits up to `day`; None before the first."""
-    return max((visit.counted for visit in totals if visit.day <= day), default=None)
+    return replace(maximum, estimate=_with_interval(best.counted, maximum.draws, quantiles))
 
 
 def _with_interval(value: float, draws: Floats, quantiles: tuple[float, float]) -> Estimate:
@@ -155,32 +173,41 @@ def measure_rate(
     day: int,
     totals: Sequence[VisitTotals],
     maximum: Maximum,
+    settings: EndpointSettings,
     quantiles: tuple[float, float],
 ) -> Rate:
     """Re-epithelialisation rate of the visit on `day`."""
+    least = settings.least_counted_percent
     visit = next((visit for visit in totals if visit.day == day), None)
     if visit is None:
         return _missing_rate(f"no visit on day {day} could be measured", maximum.status)
-    if not maximum.estimate.percent:
-        return _missing_rate(NOTHING_COUNTED, maximum.status)
+    largest = maximum.estimate.percent
+    if not largest or largest < least:
+        reason = too_little_counted(largest, least) if largest else NOTHING_COUNTED
+        return _missing_rate(reason, maximum.status)
     healed = float(visit.percent[REEPITHELIALISED_COLUMN])
-    uncapped = 100 * healed / maximum.estimate.percent
-    largest = np.max([other.counted_draws for other in totals], axis=0)
+    uncapped = 100 * healed / largest
+    largest_draws = maximum.draws
     healed_draws = visit.draws[:, REEPITHELIALISED_COLUMN]
     # Where a draw has no counted skin at all, anything healed is complete healing.
     draws = np.where(healed_draws > 0, 100.0, 0.0)
-    np.divide(100 * healed_draws, largest, out=draws, where=largest > 0)
-    so_far = running_maximum(totals, day)
+    np.divide(100 * healed_draws, largest_draws, out=draws, where=largest_draws > 0)
+    so_far = maximum.up_to(day)
+    divisible = so_far is not None and so_far >= least
     flags = ["capped"] if uncapped > 100 else []
     if maximum.status == "provisional":
         flags.append("provisional")
+    if visit.mostly_filled or maximum.flags:
+        flags.append("mostly_filled")
     return Rate(
         estimate=_with_interval(min(uncapped, 100.0), np.minimum(draws, 100.0), quantiles),
         uncapped=uncapped,
-        at_visit=min(100 * healed / so_far, 100.0) if so_far else None,
+        at_visit=min(100 * healed / so_far, 100.0) if so_far and divisible else None,
         status=maximum.status,
         flags=tuple(flags),
-        at_visit_reason=None if so_far else f"{NOTHING_COUNTED} up to day {day}",
+        at_visit_reason=None
+        if divisible
+        else f"{too_little_counted(so_far, least) if so_far else NOTHING_COUNTED} up to day {day}",
     )
 
 
@@ -229,11 +256,16 @@ def find_new_detachment(
     found = {}
     for day in later:
         visit = filled[day]
+        comparable = float(chart.weights[baseline.assessed & visit.assessed].sum())
         counted = visit.assessed & np.isin(visit.shares.argmax(axis=1), COUNTED_COLUMNS)
         so_far = so_far | (intact & counted)
+        if not comparable:
+            reason = f"no skin was assessed both on day 0 and on day {day}"
+            found[day] = NewDetachment(None, None, None, reason)
+            continue
         found[day] = NewDetachment(
             percent=float(chart.weights[intact & counted].sum()),
             cumulative_percent=float(chart.weights[so_far].sum()),
-            comparable_percent=float(chart.weights[baseline.assessed & visit.assessed].sum()),
+            comparable_percent=comparable,
         )
     return found

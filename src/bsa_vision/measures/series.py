@@ -31,9 +31,8 @@ from bsa_vision.measures.reepithelialisation import (
     find_maximum,
     find_new_detachment,
     measure_rate,
-    running_maximum,
 )
-from bsa_vision.measures.settings import IntervalSettings, MeasureSettings
+from bsa_vision.measures.settings import EndpointSettings, IntervalSettings, MeasureSettings
 from bsa_vision.measures.severity import SeverityCall, classify_severity
 
 NOTHING_ASSESSED = "no skin was assessed on this visit"
@@ -79,7 +78,8 @@ class VisitMeasures:
     regions : by chart row.
     running_maximum : largest counted BSA of the visits up to this one, or None.
     severity, rate, new_detachment : see their records.
-    flags : ``"nothing_assessed"``, ``"mostly_filled"``.
+    flags : ``"nothing_assessed"``, ``"sparsely_seen"`` (too little for percentages of the whole
+        body, see `EndpointSettings.least_seen_percent`), ``"mostly_filled"``.
     """
 
     day: int
@@ -125,6 +125,11 @@ class _Sampled:
     draws: Floats | None
     hidden_rows: Floats
 
+    @property
+    def not_assessed_percent(self) -> float:
+        """Skin not assessed, percent of BSA."""
+        return 100.0 if self.area is None else float(self.area.not_assessed.sum())
+
 
 def measure_series(
     visits: Sequence[VisitEvidence],
@@ -151,27 +156,36 @@ def measure_series(
     series = draw_series(len(chart.rows), settings.intervals)
     sampled = [_sample(visit, chart, series, settings.intervals) for visit in ordered]
     totals = [
-        VisitTotals(one.day, one.area.estimate.sum(axis=0), one.draws.sum(axis=1))
+        VisitTotals(
+            one.day,
+            one.area.estimate.sum(axis=0),
+            one.draws.sum(axis=1),
+            one.not_assessed_percent > _MOSTLY_FILLED_PERCENT,
+        )
         for one in sampled
-        if one.area is not None and one.draws is not None
+        if one.area is not None
+        and one.draws is not None
+        and one.not_assessed_percent <= 100 - settings.endpoints.least_seen_percent
     ]
     quantiles = settings.intervals.quantiles
     endpoints = settings.endpoints
-    maximum = find_maximum(totals, endpoints, quantiles)
+    maximum = find_maximum(totals, endpoints, quantiles, death_day)
     cells = {one.day: one.filled for one in sampled if one.filled is not None}
     new = find_new_detachment(cells, chart)
     rate_days = {*endpoints.rate_days, endpoints.responder_day, *(one.day for one in sampled)}
-    rates = {day: measure_rate(day, totals, maximum, quantiles) for day in sorted(rate_days)}
+    rates = {
+        day: measure_rate(day, totals, maximum, endpoints, quantiles) for day in sorted(rate_days)
+    }
     return SeriesMeasures(
         visits=tuple(
             replace(
                 _measure_visit(one, chart, settings, rates[one.day], new.get(one.day)),
-                running_maximum=running_maximum(totals, one.day),
+                running_maximum=maximum.up_to(one.day),
             )
             for one in sampled
         ),
         maximum=maximum,
-        severity=classify_severity(maximum.estimate, endpoints.severity_rule),
+        severity=_severity(maximum.estimate, endpoints),
         rates={day: rates[day] for day in endpoints.rate_days},
         responder=call_responder(rates[endpoints.responder_day], endpoints, death_day),
         death_day=death_day,
@@ -205,6 +219,10 @@ def _sample(
     return _Sampled(visit.day, area, filled, draws, area.hidden)
 
 
+def _severity(counted: Estimate, settings: EndpointSettings) -> SeverityCall:
+    return classify_severity(counted, settings.severity_rule, settings.least_counted_percent)
+
+
 def _measure_visit(
     one: _Sampled,
     chart: ChartFacts,
@@ -213,22 +231,34 @@ def _measure_visit(
     new_detachment: NewDetachment | None,
 ) -> VisitMeasures:
     rows = chart.row_sums(chart.weights)
-    rule = settings.endpoints.severity_rule
     if one.area is None or one.draws is None:
-        return _measure_empty_visit(one, chart, rows, rule, rate)
+        return _measure_empty_visit(one, chart, rows, settings.endpoints, rate)
     area, draws = one.area, one.draws
+    least = settings.endpoints.least_seen_percent
+    sparse = one.not_assessed_percent > 100 - least
+    unseen_rows = area.not_assessed > rows * (1 - least / 100)
+    estimates = (
+        _missing_estimates(_too_little_seen(100 - one.not_assessed_percent, "the skin", least))
+        if sparse
+        else _estimates(area.estimate.sum(axis=0), draws.sum(axis=1), settings.intervals)
+    )
     regions = tuple(
         RegionMeasures(
             where=where,
             bsa_percent=float(rows[k]),
-            estimates=_estimates(area.estimate[k], draws[:, k], settings.intervals),
+            estimates=_missing_estimates(
+                _too_little_seen(100 * (1 - area.not_assessed[k] / rows[k]), "the region", least)
+            )
+            if sparse and unseen_rows[k]
+            else _estimates(area.estimate[k], draws[:, k], settings.intervals),
             never_seen_percent=float(area.never_seen[k]),
             hidden_percent=float(area.hidden[k]),
         )
         for k, where in enumerate(chart.rows)
     )
-    estimates = _estimates(area.estimate.sum(axis=0), draws.sum(axis=1), settings.intervals)
-    filled_percent = float(area.not_assessed.sum())
+    flags = ("sparsely_seen",) if sparse else ()
+    if not sparse and one.not_assessed_percent > _MOSTLY_FILLED_PERCENT:
+        flags = ("mostly_filled",)
     return VisitMeasures(
         day=one.day,
         estimates=estimates,
@@ -236,14 +266,24 @@ def _measure_visit(
         bounds=area.counted_bounds,
         never_seen_percent=float(area.never_seen.sum()),
         hidden_percent=float(area.hidden.sum()),
-        filled_percent=filled_percent,
+        filled_percent=float(area.not_assessed[~(unseen_rows & sparse)].sum()),
         regions=regions,
         running_maximum=None,
-        severity=classify_severity(estimates["counted_bsa"], rule),
+        severity=_severity(estimates["counted_bsa"], settings.endpoints),
         rate=rate,
         new_detachment=new_detachment,
-        flags=("mostly_filled",) if filled_percent > _MOSTLY_FILLED_PERCENT else (),
+        flags=flags,
     )
+
+
+def _too_little_seen(seen: float, of_what: str, least: float) -> str:
+    return (
+        f"{seen:.1f} % of {of_what} was assessed, needed {least:g} %: photograph the missing views"
+    )
+
+
+def _missing_estimates(reason: str) -> dict[str, Estimate]:
+    return dict.fromkeys((*STATE_NAMES, "counted_bsa"), Estimate.missing(reason))
 
 
 def _estimates(percent: Floats, draws: Floats, settings: IntervalSettings) -> dict[str, Estimate]:
@@ -260,10 +300,9 @@ def _estimates(percent: Floats, draws: Floats, settings: IntervalSettings) -> di
 
 
 def _measure_empty_visit(
-    one: _Sampled, chart: ChartFacts, rows: Floats, rule: str, rate: Rate
+    one: _Sampled, chart: ChartFacts, rows: Floats, endpoints: EndpointSettings, rate: Rate
 ) -> VisitMeasures:
-    missing = Estimate.missing(NOTHING_ASSESSED)
-    estimates = dict.fromkeys((*STATE_NAMES, "counted_bsa"), missing)
+    estimates = _missing_estimates(NOTHING_ASSESSED)
     regions = tuple(
         RegionMeasures(
             where=where,
@@ -285,7 +324,7 @@ def _measure_empty_visit(
         filled_percent=0.0,
         regions=regions,
         running_maximum=None,
-        severity=classify_severity(missing, rule),
+        severity=_severity(estimates["counted_bsa"], endpoints),
         rate=rate,
         new_detachment=NewDetachment(None, None, None, NOTHING_ASSESSED) if one.day > 0 else None,
         flags=("nothing_assessed",),

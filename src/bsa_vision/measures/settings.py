@@ -78,6 +78,11 @@ class EndpointSettings:
     responder_beside : cut-offs reported beside it.
     last_planned_day : once a visit on or after this day is in, the maximum is locked.
     severity_rule : name of a rule in `measures.severity.RULES`.
+    least_seen_percent : share of BSA that a visit must have assessed to give percentages of the
+        whole body. One photo of a whole body shows over 40 %; less means that parts were
+        photographed, most likely for their lesions, and they do not speak for the rest.
+    least_counted_percent : counted BSA below this has no class and is no maximum to divide by; it
+        is half the area of a hand with its fingers, and sums of probabilities are never quite 0.
     """
 
     rate_days: tuple[int, ...] = (5, 10, 15)
@@ -86,6 +91,8 @@ class EndpointSettings:
     responder_beside: tuple[float, ...] = (95.0, 100.0)
     last_planned_day: int = 15
     severity_rule: str = "international"
+    least_seen_percent: float = 25.0
+    least_counted_percent: float = 0.5
 
 
 @dataclass(frozen=True)

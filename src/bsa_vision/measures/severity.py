@@ -9,6 +9,13 @@ OVERLAP = "SJS/TEN overlap"
 TEN = "TEN"
 _ORDER = (SJS, OVERLAP, TEN)
 
+NOTHING_COUNTED = "no detached or detachable skin was seen"
+
+
+def too_little_counted(percent: float, least_percent: float) -> str:
+    """Why a small counted BSA gives neither a class nor a rate."""
+    return f"{percent:.2f} % detached or detachable is below the {least_percent:g} % measured"
+
 
 @dataclass(frozen=True)
 class SeverityRule:
@@ -85,8 +92,10 @@ class SeverityCall:
         return len(self.possible) > 1
 
 
-def classify_severity(counted: Estimate, rule_name: str) -> SeverityCall:
-    """Classify a counted BSA with its interval.
+def classify_severity(
+    counted: Estimate, rule_name: str, least_percent: float = 0.0
+) -> SeverityCall:
+    """Classify a counted BSA with its interval; less than `least_percent` has no class.
 
     Raises
     ------
@@ -100,5 +109,8 @@ def classify_severity(counted: Estimate, rule_name: str) -> SeverityCall:
     last = _ORDER.index(rule.classify(counted.high))
     possible = _ORDER[first : last + 1] if counted.high > 0 else ()
     if counted.percent == 0:
-        return SeverityCall(rule.version, None, possible, "no detached or detachable skin was seen")
+        return SeverityCall(rule.version, None, possible, NOTHING_COUNTED)
+    if counted.percent < least_percent:
+        reason = too_little_counted(counted.percent, least_percent)
+        return SeverityCall(rule.version, None, possible, reason)
     return SeverityCall(rule.version, rule.classify(counted.percent), possible)

@@ -292,6 +292,7 @@ def _endpoints(measures: SeriesMeasures) -> Document:
             **_estimate(maximum.estimate),
             "day": maximum.day,
             "status": maximum.status,
+            "flags": list(maximum.flags),
         },
         "severity": _severity(measures.severity),
         "reepithelialisation_rate": {str(day): _rate(rate) for day, rate in measures.rates.items()},
