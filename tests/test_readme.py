@@ -27,7 +27,17 @@ def test_the_table_lists_every_command_with_options_it_has() -> None:
     commands = _commands()
     assert [name for name, _ in rows] == list(commands)
     for name, arguments in rows:
-        assert set(re.findall(r"--[a-z]+", arguments)) <= commands[name]
+        assert set(re.findall(r"--[a-z-]+", arguments)) <= commands[name]
+
+
+def test_every_option_that_a_document_names_is_there() -> None:
+    group = {option for parameter in get_command(app).params for option in parameter.opts}
+    known = {"--help"}.union(group, *_commands().values())
+    # The benchmarks speak of programs in scripts/.
+    for document in (path for path in DOCUMENTS if path.name != "BENCHMARKS.md"):
+        quoted = re.findall(r"`[^`\n]+`", document.read_text(encoding="utf-8"))
+        named = {one for text in quoted for one in re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)}
+        assert named <= known, document.name
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.calibration.records import CalibratedPhoto, ColourFit, ScaleFit
+from bsa_vision.calibration.sheets import SHEETS
 from bsa_vision.chart.body import Body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
+from bsa_vision.chart.pose_fit import SCALE_LOG_SD
 from bsa_vision.chart.regions import REGION_NAMES, Weighting, cell_weights
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.core.errors import Refused
@@ -30,6 +32,8 @@ DECODE_SIDE = 2000
 WORK_SIDE = 768
 #: Perturbed placements gathered per photo for the intervals.
 REPLICATES = 8
+#: Where the sheet's tilt is not known, its scale keeps it in: 1.4 times too large at 60 degrees.
+UNKNOWN_TILT_LOG_SD = 0.25
 _QUALITY_TRUST = {"good": 1.0, "usable": 0.7, "poor": 0.4}
 
 Landmarks = Mapping[str, tuple[float, float]]
@@ -97,7 +101,7 @@ def assess_photo(
     clock = _Clock()
     calibrated = calibrate(photo)
     clock.lap("calibrate")
-    work = _working_picture(photo, calibrated)
+    work = working_picture(photo, calibrated)
     clock.lap("prepare")
     labels, probabilities, source = _masked(request, work, segmenter)
     clock.lap("segment")
@@ -157,7 +161,7 @@ class _Clock:
         self._last = now
 
 
-def _working_picture(photo: Photo, calibrated: CalibratedPhoto) -> NDArray[np.uint8]:
+def working_picture(photo: Photo, calibrated: CalibratedPhoto) -> NDArray[np.uint8]:
     """The photo at working size, its colours corrected where a card was found."""
     height, width = photo.pixels.shape[:2]
     factor = min(1.0, WORK_SIDE / max(height, width))
@@ -188,12 +192,32 @@ def _placed(
 ) -> Placement | Refused:
     if isinstance(request.landmarks, Refused):
         return request.landmarks
-    scale = calibrated.scale
+    mm_per_px, log_sd = _scale_of_depth(calibrated.scale, photo.full_size)
     return register(
         body.rest,
         request.landmarks,
         photo.full_size,
         view=request.view,
         focal_px=photo.focal_px,
-        mm_per_px=float(scale.mm_per_px) if isinstance(scale, ScaleFit) else None,
+        mm_per_px=mm_per_px,
+        mm_per_px_log_sd=log_sd,
     )
+
+
+def _scale_of_depth(
+    scale: ScaleFit | Refused, full_size: tuple[int, int]
+) -> tuple[float | None, float]:
+    """Depth over focal length at the sheet (mm per px), or None; standard deviation of its log.
+
+    Flat paper at depth z is seen on f^2 cos(tilt) / (z^2 cos(off)) of its area, where `off` is the
+    angle between the line of sight and the camera's axis; `mm_per_px` is the root of the inverse.
+    """
+    if isinstance(scale, Refused):
+        return None, SCALE_LOG_SD
+    if scale.tilt_deg is None:
+        return float(scale.mm_per_px), UNKNOWN_TILT_LOG_SD
+    centre = scale.homography @ np.array([*SHEETS[scale.sheet].centre_mm, 1.0])
+    off_axis = centre[:2] / centre[2] - (np.array(full_size) - 1) / 2
+    cos_off = scale.focal_px / float(np.hypot(scale.focal_px, np.linalg.norm(off_axis)))
+    foreshortening = float(np.cos(np.radians(scale.tilt_deg))) / cos_off
+    return float(scale.mm_per_px) * float(np.sqrt(foreshortening)), SCALE_LOG_SD

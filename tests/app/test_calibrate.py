@@ -46,6 +46,11 @@ def test_an_unknown_sheet_is_an_input_error(tmp_path: Path) -> None:
         calibrate_photos([tmp_path / "a.jpg"], "a5", silent)
 
 
+def test_a_photo_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"typo\.jpg: there is no such photo"):
+        calibrate_photos([tmp_path, tmp_path / "typo.jpg"], None, silent)
+
+
 def test_a_real_photo_of_a_card_on_a_sheet(data_dir: Path) -> None:
     photo = min((data_dir / "colour_scale").glob("color_checker_mini_*.jp*g"))
     (entry,) = calibrate_photos([photo], None, silent)["photos"]

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from tests.calibration.drawing import View, draw_sheet, expose, photograph
 
 from bsa_vision.app import masks
 from bsa_vision.app.masks import evaluate_masks, predict_masks, prediction_document
 from bsa_vision.app.progress import ProgressEvent, silent
+from bsa_vision.calibration.sheets import A4_CLASSIC
 from bsa_vision.core.errors import InputError
 from bsa_vision.segmentation.api import Segmentation
+from bsa_vision.segmentation.card import SKIN_CLASSES
 
 
 class _RedIsWound:
@@ -59,6 +62,52 @@ def test_masks_have_the_photos_size_and_the_models_codes(photos: Path, tmp_path:
     document = prediction_document(outcomes, "red")
     assert [photo["mask"] is None for photo in document["photos"]] == [True, False, False]
     assert document["photos"][0]["reason"]
+
+
+class _SkinSeen(_RedIsWound):
+    """Keeps what it is shown."""
+
+    def __init__(self, classes: Mapping[int, str]) -> None:
+        self.classes = classes
+        self.seen: list[NDArray[np.uint8]] = []
+
+    def segment(self, pixels: NDArray[np.uint8]) -> Segmentation:
+        self.seen.append(pixels)
+        return super().segment(pixels)
+
+
+@pytest.mark.parametrize(
+    ("classes", "size", "cast"),
+    # White paper in this light is (226, 209, 173) in sRGB; neutral once corrected.
+    [(SKIN_CLASSES, (576, 768), 0), ({0: "background", 1: "wound"}, (900, 1200), 53)],
+    ids=["skin labels", "other labels"],
+)
+def test_only_a_model_of_the_skin_labels_sees_the_photo_as_score_prepares_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    classes: Mapping[int, str],
+    size: tuple[int, int],
+    cast: int,
+) -> None:
+    view = View(distance_mm=450.0, tilt_deg=10.0)
+    sheet = [(draw_sheet(A4_CLASSIC, A4_CLASSIC.card), view.homography(A4_CLASSIC))]
+    yellow = np.array([0.9, 0.75, 0.5], np.float32)
+    pixels = expose(photograph(sheet, view.size) * yellow, 1.0)
+    Image.fromarray(pixels).save(tmp_path / "sheet.png")
+    segmenter = _SkinSeen(classes)
+    monkeypatch.setattr(masks, "load_segmenter", lambda _: segmenter)
+    (outcome,) = predict_masks([tmp_path / "sheet.png"], "skin", tmp_path / "out", silent)
+    (seen,) = segmenter.seen
+    assert seen.shape[1::-1] == size
+    # Paper between the card and the lower markers.
+    x, y, depth = view.homography(A4_CLASSIC) @ [105, 225, 1]
+    column, row = (round(place / depth * size[0] / 900) for place in (x, y))
+    paper = seen[row - 2 : row + 3, column - 2 : column + 3].mean(axis=(0, 1))
+    # The correction is good to a few codes; the cast is many times that.
+    assert np.ptp(paper) == pytest.approx(cast, abs=6)
+    assert outcome.mask is not None
+    with Image.open(outcome.mask) as mask:
+        assert mask.size == (900, 1200)
 
 
 def test_two_photos_of_one_name_are_refused(photos: Path, tmp_path: Path) -> None:

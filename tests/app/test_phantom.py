@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 
 from bsa_vision.app import phantom
-from bsa_vision.app.phantom import make_phantom
+from bsa_vision.app.phantom import make_phantom, render_phantom
 from bsa_vision.app.progress import ProgressEvent, silent
 from bsa_vision.core.errors import InputError
+from bsa_vision.phantom.folder import RECORD
 
 
 def test_refuses_to_render_into_a_folder_that_holds_something(tmp_path: Path) -> None:
@@ -38,6 +39,26 @@ def test_what_is_rendered(
     seed, days, names, _, workers = seen
     assert (seed, days, len(names), workers) == (7, (0, 5, 7, 10, 15), views, 2)
     assert [(event.done, event.total) for event in events] == [(1, 2)]
+
+
+def test_an_earlier_rendering_is_removed_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render_series(out: Path, *_: Any, **__: Any) -> Path:
+        seen.append(out.exists())
+        return out / "series.json"
+
+    seen: list[bool] = []
+    monkeypatch.setattr(phantom, "render_series", render_series)
+    earlier, other = tmp_path / "earlier", tmp_path / "other"
+    for folder in (earlier, other):
+        folder.mkdir()
+        (folder / "series.json").touch()
+    (earlier / RECORD).touch()
+    for folder in (earlier, other):
+        render_phantom(folder, seed=1, small=True, workers=1, progress=silent)
+    # What was not rendered by the program is left to `render_series` to refuse.
+    assert seen == [False, True]
 
 
 def test_a_place_that_cannot_be_written_is_an_input_error(

@@ -14,15 +14,22 @@ import jsonschema
 import pytest
 
 from bsa_vision.app import photo_job, score
-from bsa_vision.app.resume import RunSettings, input_digest
+from bsa_vision.app.resume import RunSettings, input_digest, measure_settings
 from bsa_vision.app.score import run_settings, score_many
 from bsa_vision.app.series import read_series
 from bsa_vision.core.errors import InputError
 from bsa_vision.phantom.series import render_series
 from bsa_vision.report.results import results_schema
-from bsa_vision.segmentation.card import Architecture, ModelCard
+from bsa_vision.segmentation.card import (
+    DEFAULT_MODEL,
+    Architecture,
+    ModelCard,
+    find_model,
+    read_card,
+)
 
 VIEWS = ("whole_front", "whole_back", "trunk_front")
+EXAMPLE = Path(__file__).parents[2] / "annotations" / "example"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +61,14 @@ def brief(series) -> Path:
     del document["visits"][1:], document["visits"][0]["photos"][1:]
     write(series, document)
     return series
+
+
+@pytest.fixture
+def example(tmp_path) -> Path:
+    """The shipped series of one small photo, with landmarks and a drawn mask."""
+    folder = tmp_path / "siteA" / "P01"
+    shutil.copytree(EXAMPLE, folder)
+    return folder
 
 
 def scored(series: Path, out: Path, **options):
@@ -110,17 +125,98 @@ def test_workers_and_listing_order_do_not_change_a_byte(reference, series, tmp_p
     ).read_bytes()
 
 
-def test_a_photo_listed_under_two_names_counts_once(reference, series, tmp_path):
+def test_the_models_masks_do_not_depend_on_workers_or_listing_order(tmp_path):
+    """Small enough for the shipped model to run twice in seconds."""
+    series = tmp_path / "tiny"
+    render_series(series, 41, (0,), VIEWS, (360, 480), max_fraction=0.3)
+    (first,) = score_many([series], tmp_path / "first", masks="model")
     document = listed(series)
-    photo = dict(document["visits"][0]["photos"][0])
-    copy = photo["file"].replace(".jpg", "_again.jpg")
-    shutil.copy(series / photo["file"], series / copy)
-    document["visits"][0]["photos"].append({**photo, "file": copy})
+    document["visits"][0]["photos"].reverse()
     write(series, document)
-    outcome = scored(series, tmp_path / "out")
-    for again, once in zip(outcome.document["visits"], reference.document["visits"], strict=True):
-        assert again["counted_bsa"] == once["counted_bsa"]
-        assert again["not_assessed_percent"] == once["not_assessed_percent"]
+    (second,) = score_many([series], tmp_path / "second", masks="model", workers=2)
+    assert (first.out / "results.json").read_bytes() == (second.out / "results.json").read_bytes()
+    photos = first.document["visits"][0]["photos"]
+    assert {photo["mask_source"] for photo in photos} == {"model"}
+    assert "scored" in {photo["status"] for photo in photos}
+    card = read_card(find_model(DEFAULT_MODEL))
+    model = first.document["provenance"]["model"]
+    # The name also says which engine ran it.
+    assert model["name"].startswith(card.name)
+    assert model["digest"] == card.digest
+    assert model["notes"] == list(card.training["notes"])
+
+
+@pytest.mark.parametrize("copy", ["D07/again.jpg", "D07/zz.jpg"])
+def test_a_photo_listed_twice_counts_once_and_is_named(example, tmp_path, copy):
+    once = scored(example, tmp_path / "once").document["visits"][0]
+    document = listed(example)
+    photo = document["visits"][0]["photos"][0]
+    shutil.copy(example / photo["file"], example / copy)
+    results = []
+    for photos in ([photo, {**photo, "file": copy}], [{**photo, "file": copy}, photo]):
+        document["visits"][0]["photos"] = photos
+        write(example, document)
+        outcome = scored(example, tmp_path / "out", overwrite=True)
+        assert outcome.status == "partial"
+        results.append((outcome.out / "results.json").read_bytes())
+    assert results[0] == results[1]
+    jsonschema.validate(outcome.document, results_schema())
+    visit = outcome.document["visits"][0]
+    assert visit["seen_percent"] == once["seen_percent"]
+    assert visit["not_assessed_percent"] == once["not_assessed_percent"]
+    used, dropped = visit["photos"]
+    assert used["file"] == min(copy, photo["file"])
+    assert (used["status"], dropped["status"]) == ("scored", "refused")
+    assert dropped["code"] == "photo_duplicate"
+    assert used["file"] in dropped["reason"]
+    assert dropped["remedy"]
+
+
+def test_the_results_of_another_patient_are_never_written_over(example, tmp_path):
+    first = scored(example, tmp_path / "out")
+    before = {path: path.read_bytes() for path in first.out.rglob("*") if path.is_file()}
+    other = tmp_path / "siteB" / "P01"
+    shutil.copytree(example, other)
+    document = listed(other)
+    document["patient"]["id"] = "OTHER-7"
+    write(other, document)
+    for overwrite in (False, True):
+        refused = scored(other, tmp_path / "out", overwrite=overwrite)
+        assert refused.status == "refused"
+        assert refused.document is None
+        assert "OTHER-7" in refused.reason
+        assert listed(example)["patient"]["id"] in refused.reason
+        assert "another --out" in refused.reason
+    assert before == {path: path.read_bytes() for path in first.out.rglob("*") if path.is_file()}
+
+
+def test_rule_and_cut_off_are_carried_and_a_change_is_scored_anew(example, tmp_path):
+    chosen = {"severity_rule": "pnds-2018", "responder_cut_off": 95.0}
+    assert scored(example, tmp_path / "out").status == "done"
+    outcome = scored(example, tmp_path / "out", **chosen)
+    assert outcome.status == "done"
+    assert scored(example, tmp_path / "out", **chosen).status == "skipped"
+    provenance = outcome.document["provenance"]
+    assert provenance["severity_rule"] == "pnds-2018/1"
+    endpoints = provenance["settings"]["measures"]["endpoints"]
+    assert (endpoints["severity_rule"], endpoints["responder_cut_off"]) == ("pnds-2018", 95)
+    responder = outcome.document["endpoints"]["responder_d7"]
+    # A cut-off is told once.
+    assert [responder["cut_off"], *(one["cut_off"] for one in responder["beside"])] == [95, 100]
+
+
+@pytest.mark.parametrize(
+    ("rule", "cut_off", "words"),
+    [
+        ("french", 90.0, "international, pnds-2018"),
+        ("international", 0.0, "above 0"),
+        ("international", 100.5, "at most 100"),
+        ("international", math.nan, "got nan"),
+    ],
+)
+def test_a_rule_or_cut_off_that_makes_no_sense_is_refused(rule, cut_off, words):
+    with pytest.raises(InputError, match=words):
+        measure_settings(rule, cut_off)
 
 
 def test_what_is_done_is_skipped_until_something_changes(series, tmp_path):
@@ -185,7 +281,7 @@ def test_a_bad_series_does_not_stop_the_others(series, tmp_path):
 def test_series_of_the_same_name_are_refused(series, tmp_path):
     other = tmp_path / "elsewhere" / "patient"
     shutil.copytree(series, other)
-    with pytest.raises(InputError, match="different names"):
+    with pytest.raises(InputError, match=r"different names.* another --out"):
         score_many([series, other], tmp_path / "out", masks="given")
 
 
@@ -205,6 +301,8 @@ def test_a_fault_in_one_series_does_not_stop_the_others(brief, tmp_path, monkeyp
     results = tmp_path / "out" / "other" / "results.json"
     results.parent.mkdir(parents=True)
     results.write_text("{}")
+    report = results.with_name("report.html")
+    report.write_text("of the earlier run")
     document = score.results_document
 
     def failing(facts, *args):
@@ -223,6 +321,7 @@ def test_a_fault_in_one_series_does_not_stop_the_others(brief, tmp_path, monkeyp
     assert str(tmp_path) in caplog.text
     # What an earlier run had written is gone: it no longer belongs to the masks beside it.
     assert not results.exists()
+    assert not report.exists()
 
 
 class _EndedPool:
@@ -323,7 +422,7 @@ def test_a_model_of_other_classes_is_refused(tmp_path):
 def test_the_model_is_named_only_where_it_drew_a_mask(brief, tmp_path):
     outcome = score_many([brief], tmp_path / "out", masks="auto")[0]
     assert {p["mask_source"] for v in outcome.document["visits"] for p in v["photos"]} == {"given"}
-    assert outcome.document["provenance"]["model"] == {"name": None, "digest": None}
+    assert outcome.document["provenance"]["model"] == {"name": None, "digest": None, "notes": []}
 
 
 def test_a_pipe_among_the_files_is_not_waited_for(brief):

@@ -80,6 +80,9 @@ def test_uneven_light_is_divided_out_before_the_fit():
     assert "uneven_light" in seeing.flags
     # The photo itself is not evened out: the light over the sheet says nothing of the skin's.
     assert np.abs(seeing.lut - even.lut).max() < 1e-5
+    # No correction is judged on the same evened patches as the models; the raw error is not.
+    assert seeing.candidates["none"] == pytest.approx(even.candidates["none"], abs=1e-6)
+    assert seeing.de00_raw_mean == blind.de00_raw_mean > seeing.candidates["none"]
     # A paper that tells nothing true is not used.
     wrong = PaperLight(-3 * slope, A4_CLASSIC.card.centre_mm, np.full(3, 0.8), 0.01)
     assert fitted(card(light), wrong).de00_loo_mean == even.de00_loo_mean

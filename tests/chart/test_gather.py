@@ -1,10 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.chart.scenes import FOCAL, SIZE, body_of, scene
 
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import fuse
-from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
+from bsa_vision.chart.gather import (
+    MAX_PLACEMENT_SD_MM,
+    PhotoEvidence,
+    gather,
+    see_cells,
+)
 from bsa_vision.chart.landmarks import LANDMARKS
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.core.errors import Refused
@@ -87,6 +94,42 @@ def test_probabilities_of_certainty_equal_labels(front):
     np.testing.assert_allclose(
         gathered(front, labels).states, gathered(front, labels, certain).states, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+@pytest.mark.parametrize(("axis", "by"), [(0, 500.0), (0, -500.0), (1, 500.0), (1, -1500.0)])
+def test_skin_moved_out_of_the_frame_is_not_seen(front, drawn, axis, by):
+    """What counts is where a cell lands, not the border pixel that is nearest to it."""
+    move = by * np.eye(2)[axis]
+    shifts = np.zeros_like(front.shifts)
+    shifts[0], shifts[1] = -move, 3 * SIZE[1]  # back to where it was; all of it out of the frame
+    moved = replace(front, samples=front.samples + move, shifts=shifts)
+    sure = front.sd_mm < MAX_PLACEMENT_SD_MM
+
+    def share_inside(seen) -> np.ndarray:
+        at = seen.samples[sure]
+        return ((at >= -0.5) & (at < np.array(SIZE) - 0.5)).all(axis=2).mean(axis=1)
+
+    share = share_inside(moved)
+    assert min((share == 0).sum(), (share == 1).sum()) > 300
+    labels = uniform(Label.DETACHED)
+    # Rounded to 255ths, the probabilities of a pixel need not sum to 255.
+    probabilities = None if drawn else np.repeat((labels == 4)[..., None] * np.uint8(36), 7, axis=2)
+    skin = 1.0 if drawn else 5 / 7
+    evidence = gathered(moved, labels, probabilities)
+    np.testing.assert_array_equal(evidence.cells, front.cells[sure][share > 0])
+    np.testing.assert_allclose(evidence.states.sum(axis=1), skin, rtol=1e-6)
+    back = share_inside(front)[share > 0] > 0
+    np.testing.assert_allclose(evidence.replicates[0].sum(axis=1), skin * back, rtol=1e-6)
+    assert (evidence.replicates[1] == 0).all()
+    # Without shifts or cuts a footprint weighs what it did; of one that is cut, the part inside.
+    whole = gathered(replace(front, samples=np.full_like(front.samples, 300.0)), labels)
+    assert len(whole.cells) == sure.sum()
+    weight = (whole.weight * share)[share > 0]
+    np.testing.assert_allclose(evidence.weight, weight, rtol=1e-6)
+    fused = fuse([evidence], len(CELLS), 3)
+    assert fused.assessed.sum() == (share > 0).sum()
+    np.testing.assert_array_equal(fused.replicates[1], fused.probabilities)
 
 
 def test_an_unsure_placement_is_refused_in_words(front):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bsa_vision.chart.anny_model import BodyModel
-from bsa_vision.chart.pose_fit import PosePrior, best_fit, viewing_rotation
+from bsa_vision.chart.pose_fit import PosePrior, _Problem, best_fit, viewing_rotation
 from bsa_vision.chart.posing import JOINT_SD, BodyPose, PoseSolver, SurfacePoints
 
 SIZE = (1500, 2000)
@@ -45,6 +45,35 @@ def test_derivatives_match_finite_differences(solver):
         numeric = (moved - pixels) / step
         # Second-order terms are about step * |pixels''| < 1e-6 * 1e4.
         np.testing.assert_allclose(jacobian[:, :, column], numeric, atol=0.05, rtol=1e-4)
+
+
+@pytest.mark.parametrize("count", [11, 12])
+def test_the_scale_row_is_the_derivative_of_its_cost(solver, count):
+    """Median of an odd and of an even number of depths; all steps: camera, focal length, joints."""
+    points, pose = random_points(solver, count, 1), random_pose(2)
+    seen, depth, _ = solver.project(points, pose)
+    mm_per_px = 1.2 * 1000 * float(np.median(depth)) / FOCAL
+    without = _Problem(solver, points, seen, np.full(count, 5.0), PRIOR)
+    scaled = replace(without, prior=replace(PRIOR, mm_per_px=mm_per_px, mm_per_px_log_sd=0.2))
+
+    def cost(at: BodyPose) -> float:
+        return scaled.assess(at).cost - without.assess(at).cost
+
+    error, sd = np.log(1.2), 0.2
+    assert cost(pose) == pytest.approx(0.5 * (error / sd) ** 2)
+    gradient = scaled.assess(pose).gradient - without.assess(pose).gradient
+    hessian = scaled.assess(pose).hessian - without.assess(pose).hessian
+    step = 1e-5
+    numeric = np.zeros_like(gradient)
+    for column in range(len(gradient)):
+        change = np.zeros_like(gradient)
+        change[column] = step
+        numeric[column] = (cost(pose.moved(-change)) - cost(pose.moved(change))) / (2 * step)
+    # `gradient` points downhill. Central differences are off by about step^2 times third
+    # derivatives (below 1e3), and by the rounding of costs of about 10 over the step.
+    np.testing.assert_allclose(gradient, numeric, atol=1e-6)
+    assert np.abs(gradient[:3]).max() > 1  # turning the body about its origin moves its middle
+    np.testing.assert_allclose(hessian, np.outer(gradient, gradient) * (sd / error) ** 2, atol=1e-6)
 
 
 def test_surface_points_follow_the_skinned_mesh(solver):

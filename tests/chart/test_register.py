@@ -41,6 +41,23 @@ def test_without_a_focal_length_a_typical_phone_is_assumed(body):
     assert placement.landmark_rms_px < 10
 
 
+def test_a_scale_of_unknown_tilt_pulls_less(body):
+    """Four landmarks say little of the distance, and the sheet says twice the true scale."""
+    seen = scene(body, 0.0, seed=3)
+    names = ("suprasternal_notch", "umbilicus", "nipple_left", "nipple_right")
+    points = {name: seen.points[name] for name in names}
+    scales = []
+    for log_sd in (0.15, 0.25, 10.0):
+        placement = register(
+            body.rest, points, SIZE, mm_per_px=2 * 2600 / FOCAL, mm_per_px_log_sd=log_sd
+        )
+        assert isinstance(placement, Placement)
+        navel = landmark_points(placement.vertices, ["umbilicus"])
+        scales.append(placement.camera.to_camera(navel)[0, 2] / placement.fit.pose.focal)
+    known, unknown, none = scales
+    assert known / none - 1 > 1.5 * (unknown / none - 1) > 0
+
+
 def test_too_few_landmarks_are_refused_with_the_count(body):
     points = dict(list(scene(body, 0.0).points.items())[:3])
     refused = registered(body, points, view="trunk_front")

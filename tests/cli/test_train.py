@@ -50,6 +50,13 @@ def test_train_predict_evaluate(training_folder: Path, tmp_path: Path) -> None:
     assert [row["name"] for row in document["classes"]] == ["background", "disc"]
 
 
+def test_a_seed_below_zero_is_bad_usage(tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    done = CliRunner().invoke(app, ["train", "--data", out, "--out", out, "--seed", "-1"])
+    assert done.exit_code == ExitCode.BAD_INPUT
+    assert "--seed" in done.stderr
+
+
 def test_a_folder_that_is_no_training_folder_is_an_input_error(tmp_path: Path) -> None:
     done = CliRunner().invoke(
         app, ["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]

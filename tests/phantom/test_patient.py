@@ -3,6 +3,7 @@ import pytest
 import trimesh
 
 from bsa_vision.chart.anny_model import BodyModel
+from bsa_vision.chart.patient import Patient, patient_problem
 from bsa_vision.phantom.patient import BODY_DENSITY, mass_kg, random_patient
 
 
@@ -32,6 +33,13 @@ def test_the_same_seed_is_the_same_person():
     one, two = random_patient(7), random_patient(7)
     assert one.patient_id == "PH-0007"
     np.testing.assert_array_equal(one.rest.vertices, two.rest.vertices)
+
+
+@pytest.mark.parametrize("seed", [0, 2026112, 9_999_999])
+def test_the_pseudonym_is_one_that_the_chart_takes(seed):
+    made = random_patient(seed)
+    patient = Patient(made.patient_id, made.sex, made.age_years, made.height_cm, made.weight_kg)
+    assert patient_problem(patient) is None
 
 
 def test_children_can_be_drawn():

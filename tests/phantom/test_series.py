@@ -7,6 +7,7 @@ from PIL import Image, ImageOps
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.landmarks import landmark_points
+from bsa_vision.core.errors import InputError
 from bsa_vision.core.frames import Camera
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.phantom.series import render_series
@@ -117,6 +118,16 @@ def test_an_unknown_view_is_refused_before_rendering(tmp_path):
     with pytest.raises(KeyError):
         render_series(tmp_path / "x", 1, (0,), ("whole_front", "elbow_of_the_moon"))
     assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_of_another_rendering_is_refused_before_rendering(series, tmp_path):
+    with pytest.raises(InputError, match=r"other settings \(days, seed\)"):
+        render_series(series, 6, (0,), _VIEWS, (150, 200), max_fraction=0.3)
+    assert (series / "series.json").exists()
+    (tmp_path / "D00").mkdir()
+    (tmp_path / "D00" / "whole_front.jpg").write_bytes(b"of another version")
+    with pytest.raises(InputError, match=r"no rendering\.json"):
+        render_series(tmp_path, 5, _DAYS, _VIEWS, (150, 200))
 
 
 @pytest.mark.slow

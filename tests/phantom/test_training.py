@@ -1,10 +1,13 @@
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES, Label
+from bsa_vision.phantom import training
 from bsa_vision.phantom.training import SAMPLES_PER_PATIENT, render_sample, write_training_set
 
 _SIZE = (96, 128)
@@ -55,6 +58,39 @@ def test_a_training_folder(tmp_path):
     write_training_set(tmp_path, count, 8, size=_SIZE)
     assert kept.read_bytes() == b"already there"
     assert (tmp_path / "images" / f"{names[1]}.jpg").exists()
+
+
+@pytest.mark.parametrize("other", [{"seed": 4}, {"size": (128, 96)}])
+def test_other_settings_do_not_go_on_in_the_folder(tmp_path, other):
+    begun = {"seed": 0, "size": _SIZE}
+    write_training_set(tmp_path, 0, **begun)
+    with pytest.raises(InputError, match=rf"other settings \({next(iter(other))}\)"):
+        write_training_set(tmp_path, 0, **begun | other)
+    write_training_set(tmp_path, 0, **begun)
+
+
+def test_photos_of_unknown_settings_are_not_kept(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "phantom_0000000.jpg").write_bytes(b"of another version")
+    with pytest.raises(InputError, match=r"no rendering\.json"):
+        write_training_set(tmp_path, 1, 0, size=_SIZE)
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_half_picture(tmp_path, monkeypatch):
+    def run_full(path, data):
+        if path.parent.name == "masks":
+            path.open("wb").close()
+            raise OSError(28, "No space left on device")
+        with path.open("wb") as file:
+            return file.write(data)
+
+    blank = np.zeros((8, 6, 3), np.uint8)
+    monkeypatch.setattr(training, "render_sample", lambda *_: (blank, blank[..., 0]))
+    monkeypatch.setattr(Path, "write_bytes", run_full)
+    with pytest.raises(OSError, match="No space left"):
+        write_training_set(tmp_path, 1, 0, size=_SIZE)
+    assert not list((tmp_path / "masks").iterdir())
+    assert not (tmp_path / "dataset.json").exists()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from bsa_vision.core.errors import Refused
 from bsa_vision.photo.decode import read_photo
@@ -95,6 +95,22 @@ def test_record_holds_the_capture_facts_and_nothing_else(
         "source_format",
     }
     assert not photo.pixels.flags.writeable
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "HEIC"])
+@pytest.mark.parametrize(("taken", "known"), [((640, 384), True), ((640, 480), False)])
+def test_the_focal_length_of_a_cropped_photo_is_unknown(
+    kind: str, taken: tuple[int, int], known: bool, tiles: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.FocalLengthIn35mmFilm] = 26
+    details[ExifTags.Base.ExifImageWidth], details[ExifTags.Base.ExifImageHeight] = taken
+    path, written = tmp_path / "photo", "HEIF" if kind == "HEIC" else kind
+    Image.fromarray(tiles).save(path, format=written, exif=exif.tobytes())
+    photo = read(path)
+    assert photo.full_size == (320, 192)
+    assert (photo.focal_px is not None) == known
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "HEIC"])

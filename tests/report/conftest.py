@@ -90,12 +90,16 @@ PHOTOS = (
     ),
 )
 
+NOTES = ("Learned from 12 photos of wax.", "Never saw skin.")
+
 
 def build(visits, photos=PHOTOS, study="RESCUE", **changes):
     measures = measure_series(
         visits, chart(), MeasureSettings(intervals=IntervalSettings(draws=60)), **changes
     )
-    provenance = Provenance("bsa-vision 0.1.0", "small", "cd" * 32, "anny-1/abc", {"masks": "auto"})
+    provenance = Provenance(
+        "bsa-vision 0.1.0", "small", "cd" * 32, "anny-1/abc", {"masks": "auto"}, NOTES
+    )
     return results_document(
         SeriesFacts(study, PATIENT, "lund-browder"), measures, photos, provenance
     )

@@ -1,12 +1,16 @@
+import copy
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from bsa_vision.report.html import describe_not_assessed, report_html
+from bsa_vision.report.html import describe_flags, describe_not_assessed, report_html
+from bsa_vision.report.results import PhotoFacts, results_schema
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
+NO_MODEL = {"name": None, "digest": None, "notes": []}
+UNREAD = (PhotoFacts(0, "D00/a.jpg", "trunk_front", "refused", "photo_truncated", "It is cut."),)
 VOID = {"meta", "img", "br", "path", "circle", "rect"}
 
 
@@ -81,13 +85,86 @@ def test_remarks_on_a_photo_name_its_flags_and_every_reason_once(document):
 def test_it_says_what_it_is_not(document):
     text = text_of(report_html(document, {}, {}))
     assert "Research use only" in text
-    assert "never seen a real SJS/TEN patient" in text
+    assert "No detachable skin in this report is marked as confirmed" in text
+
+
+def test_it_says_of_the_network_what_its_card_says(document):
+    text = text_of(report_html(document, {}, {}))
+    assert "The network small drew masks." in text
+    assert "Learned from 12 photos of wax. Never saw skin." in text
+    silent = with_model(document, {**document["provenance"]["model"], "notes": []})
+    assert "Its model card does not say" in text_of(report_html(silent, {}, {}))
+
+
+def with_model(document, model):
+    return {**document, "provenance": {**document["provenance"], "model": model}}
 
 
 def test_a_report_on_drawn_masks_does_not_speak_of_a_network(document):
-    model = {"name": None, "digest": None}
-    drawn = {**document, "provenance": {**document["provenance"], "model": model}}
-    assert "network" not in text_of(report_html(drawn, {}, {}))
+    drawn = copy.deepcopy(with_model(document, NO_MODEL))
+    for photo in (photo for visit in drawn["visits"] for photo in visit["photos"]):
+        photo["mask_source"] = photo["mask_source"] and "given"
+    text = text_of(report_html(drawn, {}, {}))
+    assert "network" not in text
+    assert "none: all masks were given" in text
+
+
+def test_a_report_without_any_mask_does_not_speak_of_given_ones(build_document, make_visit):
+    unread = build_document([make_visit(0, 0, 0, seen=0)], UNREAD)
+    text = text_of(report_html(with_model(unread, NO_MODEL), {}, {}))
+    assert "It is cut." in text
+    assert "none: no photo came as far as a mask" in text
+    assert "masks were given" not in text
+
+
+def test_every_photo_is_named_by_its_file(document):
+    html = report_html(document, {}, {"D00/trunk_front.jpg": JPEG})
+    for visit in document["visits"]:
+        for photo in visit["photos"]:
+            captions = re.findall(r"<figcaption>(.*?)</figcaption>", html, flags=re.DOTALL)
+            assert any(photo["file"] in caption for caption in captions)
+            rows = re.findall(r"<tr>.*?</tr>", html, flags=re.DOTALL)
+            assert any(photo["file"] in row for row in rows)
+
+
+def test_every_flag_has_words(document):
+    """Those of the schema, wherever they stand, and no others come out."""
+    flags = {"nothing_assessed", "sparsely_seen", "mostly_filled", "capped", "provisional"}
+    definitions = results_schema()["$defs"]
+    visit = set(definitions["visit"]["properties"]["flags"]["items"]["enum"])
+    rate = set(definitions["rate"]["properties"]["flags"]["items"]["enum"])
+    assert visit | rate == flags
+    flagged = copy.deepcopy(document)
+    flagged["visits"][1]["flags"] = sorted(visit)
+    flagged["endpoints"]["max_counted_bsa"]["flags"] = ["mostly_filled"]
+    flagged["endpoints"]["reepithelialisation_rate"]["15"]["flags"] = sorted(rate)
+    html = report_html(flagged, {}, {})
+    check(html)
+    text = text_of(html)
+    for flag in ("sparsely_seen", "mostly_filled", "nothing_assessed"):
+        assert flag not in text
+    for words in ("no skin assessed", "too little skin seen", "mostly estimated", "capped from"):
+        assert words in text
+
+
+def test_little_skin_is_told_with_what_to_do(build_document, make_visit):
+    # 30 of 200 cells, then 80, then all but ten.
+    visits = [make_visit(0, 40, 0, seen=30), make_visit(5, 60, 4, seen=80), make_visit(15, 4, 58)]
+    document = build_document(visits)
+    assert [visit["flags"] for visit in document["visits"]] == [
+        ["sparsely_seen"],
+        ["mostly_filled"],
+        [],
+    ]
+    sparse, filled, maximum, rate = describe_flags(document)
+    assert sparse.startswith("D0: too little of the skin was seen")
+    assert filled.startswith("D5: more than half of the skin was not assessed.")
+    assert all("Photograph the views that are missing" in note for note in (sparse, filled))
+    assert maximum.startswith("The maximal counted BSA is that of D5,")
+    assert rate.startswith("Re-epithelialisation rate of D5, D15:")
+    text = text_of(report_html(document, {}, {}))
+    assert all(note in text for note in (sparse, filled, maximum, rate))
+    assert describe_flags(build_document([make_visit(0, 40, 0)])) == []
 
 
 def test_a_series_without_numbers_is_still_a_report(empty_document):

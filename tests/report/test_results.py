@@ -51,6 +51,9 @@ def test_later_additions_are_allowed(validator, document):
         lambda d: d["visits"][1]["photos"][0].pop("colour_flags"),
         lambda d: d["visits"][0].update(max_counted_bsa_to_day=None),
         lambda d: d["visits"][0].update(new_detachment_reason=None),
+        lambda d: d["visits"][0].update(detachable_confirmed_reason=None),
+        lambda d: d["visits"][0].pop("detachable_confirmed"),
+        lambda d: d["provenance"]["model"].pop("notes"),
         lambda d: d["visits"][1]["reepithelialisation_rate"].update(percent_at_visit=None),
         lambda d: d["endpoints"].update(new_detachment_after_d0=None),
         lambda d: d["endpoints"]["responder_d7"].update(responder=None, reason=""),
@@ -108,6 +111,12 @@ def test_without_a_visit_after_day_0_new_detachment_has_a_reason(build_document,
     ends = build_document([make_visit(0, 40, 0)])["endpoints"]
     assert ends["new_detachment_after_d0"] is None
     assert "no visit after day 0" in ends["new_detachment_after_d0_reason"]
+
+
+def test_no_detachable_skin_counts_as_confirmed_at_the_bedside(document, empty_document):
+    for visit in (*document["visits"], *empty_document["visits"]):
+        assert visit["detachable_confirmed"] is None
+        assert "bedside" in visit["detachable_confirmed_reason"]
 
 
 def test_photos_stand_with_their_visit(document):

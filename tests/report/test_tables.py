@@ -58,3 +58,21 @@ def test_text_beyond_ascii_gets_the_mark_that_spreadsheets_need(document):
 def test_no_cell_is_taken_for_a_formula(document):
     other = {**document, "patient": {**document["patient"], "id": "=1+1"}}
     assert read(visits_csv(other))[0]["patient"] == "'=1+1"
+
+
+@pytest.mark.parametrize(
+    "patient",
+    ["01-03", "0012", "12", "1.50", "3E5", "1.2.26", "MAR-12", "12dec", "3-mars-26", "SEPT2"],
+)
+def test_no_pseudonym_is_taken_for_a_number_or_a_date(document, patient):
+    other = {**document, "patient": {**document["patient"], "id": patient}}
+    assert read(visits_csv(other))[0]["patient"] == f"'{patient}"
+    assert read(regions_csv(other))[0]["patient"] == f"'{patient}"
+
+
+@pytest.mark.parametrize(
+    "patient", ["PH-0007", "TEN-012", "01-PH-3", "3E5F", "MARIE-12", "S-01-03", "may", "1.2.3.4"]
+)
+def test_other_pseudonyms_stay_as_they_are(document, patient):
+    other = {**document, "patient": {**document["patient"], "id": patient}}
+    assert read(visits_csv(other))[0]["patient"] == patient

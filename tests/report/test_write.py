@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from bsa_vision.report.write import day_name, discard_pictures, write_report
+from bsa_vision.report.write import day_name, discard_pictures, discard_results, write_report
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -37,8 +37,21 @@ def test_an_interrupted_run_leaves_no_results(tmp_path, document):
 def test_results_of_an_earlier_run_go_before_anything_is_written(tmp_path, document):
     write_report(tmp_path, document, {0: PNG}, {})
     with pytest.raises(ValueError, match="PNG, JPEG or SVG"):
-        write_report(tmp_path, document, {0: b"not a picture"}, {})
-    assert not (tmp_path / "results.json").exists()
+        write_report(tmp_path, document, {5: b"not a picture"}, {})
+    left = {path.name for path in tmp_path.rglob("*.*")}
+    assert not left & {"results.json", "report.html", "D00.png"}
+
+
+def test_all_that_an_earlier_run_made_of_its_masks_is_discarded(tmp_path, document):
+    write_report(tmp_path, document, {0: PNG, 5: PNG}, {})
+    mask, notes = tmp_path / "masks" / "D00" / "a.png", tmp_path / "charts" / "notes.txt"
+    unfinished = (tmp_path / ".report.html.unfinished", tmp_path / "charts" / ".D07.png.unfinished")
+    mask.parent.mkdir(parents=True)
+    for path in (mask, notes, *unfinished):
+        path.write_bytes(PNG)
+    discard_results(tmp_path)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {mask, notes}
+    discard_results(tmp_path / "new")
 
 
 def test_charts_of_days_no_longer_listed_are_removed(tmp_path, document):

@@ -12,6 +12,7 @@ from tests.segmentation.conftest import draw_photo
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES
+from bsa_vision.segmentation import predict, torch_engine
 from bsa_vision.segmentation.predict import Engine, ModelSegmenter, load_segmenter
 
 
@@ -88,8 +89,8 @@ class TestOpenVino(SegmenterContract):
 
     def test_bytes_do_not_depend_on_the_number_of_threads(self, model_folder: Path) -> None:
         image = draw_photo(700)[0]
-        one = load_segmenter(model_folder, threads=1).segment(image)
-        three = load_segmenter(model_folder, threads=3).segment(image)
+        one = load_segmenter(model_folder, 1, "openvino").segment(image)
+        three = load_segmenter(model_folder, 3, "openvino").segment(image)
         assert np.array_equal(one.probabilities, three.probabilities)
 
 
@@ -114,13 +115,51 @@ def test_a_model_with_a_changed_graph_is_refused(model_folder: Path, tmp_path: P
     whole[100] ^= 1
     (copy / "network.bin").write_bytes(whole)
     with pytest.raises(InputError, match="not the file its card describes"):
-        load_segmenter(copy)
+        load_segmenter(copy, engine="openvino")
 
 
-def test_prediction_loads_neither_torch_nor_telemetry(model_folder: Path) -> None:
+class _OnGpu:
+    """Stands for the torch engine on a machine with a GPU."""
+
+    name = "torch-cuda-fp32"
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("driver", "installed", "gpu", "expected"),
+    [
+        (False, True, True, "openvino-"),
+        (True, False, True, "openvino-"),
+        (True, True, False, "openvino-"),
+        (True, True, True, "torch-cuda-"),
+    ],
+)
+def test_the_engine_is_torch_only_where_it_finds_a_gpu(
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    driver: bool,
+    installed: bool,
+    gpu: bool,
+    expected: str,
+) -> None:
+    device = tmp_path / "nvidiactl"
+    if driver:
+        device.touch()
+    monkeypatch.setattr(predict, "GPU_DEVICE", device)
+    monkeypatch.setattr(predict, "find_spec", lambda name: name if installed else None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    monkeypatch.setattr(torch_engine, "TorchRunner", _OnGpu)
+    assert load_segmenter(model_folder, 1).name.startswith(f"discs-1 ({expected}")
+
+
+def test_prediction_without_a_gpu_loads_neither_torch_nor_telemetry(model_folder: Path) -> None:
     code = (
-        "import sys; from bsa_vision.segmentation.predict import load_segmenter;"
-        f"load_segmenter({str(model_folder)!r}, 1);"
+        "import sys; from pathlib import Path; from bsa_vision.segmentation import predict;"
+        "predict.GPU_DEVICE = Path('/dev/none');"
+        f"predict.load_segmenter({str(model_folder)!r}, 1);"
         "bad = [m for m in sys.modules if m in ('torch', 'albumentations')"
         " or m.startswith('openvino_telemetry.')];"
         "sys.exit(repr(bad) if bad else 0)"

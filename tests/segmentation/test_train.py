@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import torch
 from tests.segmentation.conftest import TINY, write_folder
 
 from bsa_vision.core.errors import InputError
-from bsa_vision.segmentation.card import WEIGHTS_FILE, read_card
+from bsa_vision.segmentation.card import WEIGHTS_FILE, Architecture, read_card
 from bsa_vision.segmentation.dataset import IGNORED
-from bsa_vision.segmentation.evaluate import fit_temperature
-from bsa_vision.segmentation.export import export_model
+from bsa_vision.segmentation.evaluate import fit_calibration
+from bsa_vision.segmentation.export import build_network, export_model
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights
-from bsa_vision.segmentation.train import train
+from bsa_vision.segmentation.model import HalfResolutionUnet
+from bsa_vision.segmentation.train import TrainSettings, load_model_weights, train
 
 SHORT = replace(TINY, steps=6, val_minutes=1e-6)
 
@@ -67,11 +69,66 @@ def test_training_starts_from_a_model_with_other_classes(
     document = json.loads((data / "dataset.json").read_text())
     document["classes"] = {"0": "background", "4": "wound"}
     (data / "dataset.json").write_text(json.dumps(document))
-    settings = replace(SHORT, steps=2)
+    # Neither the architecture nor the long side is the default: both come from the model.
+    settings = TrainSettings(crop=64, batch=8, steps=2, workers=0)
     train(data, tmp_path / "run", init=str(model_folder), settings=settings)
-    card = export_model(tmp_path / "run", data, tmp_path / "wound-1")
+    card, start = (
+        export_model(tmp_path / "run", data, tmp_path / "wound-1"),
+        read_card(model_folder),
+    )
     assert dict(card.classes) == {0: "background", 4: "wound"}
     assert not card.scores_skin
+    assert (card.architecture, card.long_side) == (start.architecture, start.long_side)
+    assert card.training["init"] == {"name": "discs-1", "digest": start.digest}
+    written = [tmp_path / "run" / "run.json", *(tmp_path / "wound-1").glob("*.[jm]*")]
+    assert not [path for path in written if str(model_folder.parent) in path.read_text()]
+    text = (tmp_path / "wound-1" / "MODEL_CARD.md").read_text()
+    assert "started from discs-1" in text
+    assert "random" not in text
+
+
+def test_a_long_side_that_was_chosen_is_not_the_models(
+    model_folder: Path, training_folder: Path, tmp_path: Path
+) -> None:
+    settings = replace(SHORT, steps=1, long_side=96)
+    train(training_folder, tmp_path, init=str(model_folder), settings=settings)
+    assert json.loads((tmp_path / "run.json").read_text())["settings"]["long_side"] == 96
+
+
+def test_a_run_goes_on_from_the_same_model_in_another_folder(
+    model_folder: Path, training_folder: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    train(training_folder, run, init=str(model_folder), settings=replace(SHORT, steps=1))
+    copy = shutil.copytree(model_folder, tmp_path / "moved")
+    path = train(training_folder, run, init=str(copy), settings=replace(SHORT, steps=2))
+    assert torch.load(path, weights_only=True)["step"] == 2
+    with pytest.raises(InputError, match="other data or settings"):
+        train(training_folder, run, settings=replace(SHORT, steps=3))
+
+
+@pytest.mark.parametrize("same_classes", [True, False])
+def test_all_layers_are_the_models_but_the_head_of_other_classes(
+    model_folder: Path, same_classes: bool
+) -> None:
+    card = read_card(model_folder)
+    classes = {
+        code: name if same_classes else f"other {name}" for code, name in card.classes.items()
+    }
+    network = HalfResolutionUnet(card.architecture, len(classes))
+    load_model_weights(network, model_folder, card, classes)
+    trained = build_network(model_folder, card.architecture, len(classes)).state_dict()
+    state = network.state_dict()
+    different = {key for key in state if not torch.equal(state[key], trained[key])}
+    assert different == (set() if same_classes else {"head.weight", "head.bias"})
+
+
+def test_a_model_whose_layers_do_not_fit_is_refused(model_folder: Path) -> None:
+    card = read_card(model_folder)
+    wider = Architecture(card.architecture.encoder, (32, 24, 16, 16))
+    network = HalfResolutionUnet(wider, len(card.classes))
+    with pytest.raises(InputError, match=r"'discs-1': .* do not fit, the first is decoder\."):
+        load_model_weights(network, model_folder, card, card.classes)
 
 
 def test_model_folder_is_complete_and_small(model_folder: Path) -> None:
@@ -82,6 +139,7 @@ def test_model_folder_is_complete_and_small(model_folder: Path) -> None:
     text = (model_folder / "MODEL_CARD.md").read_text()
     assert card.digest in text
     assert "Trained on drawn discs." in text
+    assert "random start" in text
 
 
 def test_exporting_with_other_data_is_refused(trained_run: Path, tmp_path: Path) -> None:
@@ -92,16 +150,20 @@ def test_exporting_with_other_data_is_refused(trained_run: Path, tmp_path: Path)
         export_model(tmp_path, other, tmp_path / "m")
 
 
-def test_temperature_of_overconfident_logits_is_recovered() -> None:
-    # True log-odds of two classes at +-1, +-2; the network says three times as much. Targets in
-    # exact proportion, so the minimum is where the logits are divided by 3 again, up to rounding
-    # of the proportions to 1/100000 (relative error of the odds below 1e-3).
+def test_overconfident_and_partial_logits_are_calibrated() -> None:
+    # True log-odds of two classes at +-1, +-2; the network says three times as much, and prefers
+    # the second class by 1.5. Targets in exact proportion, so the minimum is where that is undone,
+    # up to rounding of the proportions to 1/100000 (relative error of the odds below 1e-3).
     rows, targets = [], []
     for odds in (1.0, 2.0, -1.0, -2.0):
         positives = round(100_000 / (1 + np.exp(-odds)))
-        rows.append(torch.tensor([0.0, 3 * odds]).repeat(100_000, 1))
+        rows.append(torch.tensor([0.0, 3 * odds + 1.5, 0.0]).repeat(100_000, 1))
+        rows[-1][:, 2] = -50.0
         targets.append((torch.arange(100_000) < positives).long())
-    assert fit_temperature(torch.cat(rows), torch.cat(targets)) == pytest.approx(3.0, rel=2e-3)
+    temperature, shift = fit_calibration(torch.cat(rows), torch.cat(targets))
+    assert temperature == pytest.approx(3.0, rel=2e-3)
+    assert float(shift[1] - shift[0]) == pytest.approx(-1.5 / 3.0, abs=2e-3)
+    assert float(shift[2]) == 0.0  # a class that does not occur
 
 
 def test_class_weights_favour_rare_classes_within_limits() -> None:

@@ -25,11 +25,15 @@ def calibrate_photos(photos: list[Path], sheet: str | None, progress: Progress) 
     Raises
     ------
     InputError
-        When the sheet's name is unknown.
+        When the sheet's name is unknown or a photo is not there.
     """
     if sheet is not None and sheet not in SHEETS:
         reason = f"--sheet: needed one of {', '.join(SHEETS)}, got {sheet!r}."
         raise InputError(reason, "Leave it out to have the sheet recognised.")
+    for path in photos:
+        if not _is_there(path):
+            reason = f"{path}: there is no such photo."
+            raise InputError(reason, "Check the path.")
     entries = []
     for number, path in enumerate(photos, start=1):
         photo = read_photo(path)
@@ -39,6 +43,13 @@ def calibrate_photos(photos: list[Path], sheet: str | None, progress: Progress) 
             entries.append(_entry(path, calibrate(photo, sheet)))
         progress(ProgressEvent("photos", path.name, number, len(photos)))
     return {"format": CALIBRATION_FORMAT, "photos": entries}
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True  # behind a folder that cannot be entered; reading it says so
 
 
 def _refused_entry(path: Path, refused: Refused) -> dict[str, Any]:

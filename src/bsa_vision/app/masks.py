@@ -13,16 +13,21 @@ from PIL import Image
 
 from bsa_vision.app.output import make_writable, refuse_inputs
 from bsa_vision.app.progress import Progress, ProgressEvent
+from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.photo.decode import read_photo
+from bsa_vision.pipeline import DECODE_SIDE, working_picture
 from bsa_vision.segmentation.api import Segmenter
+from bsa_vision.segmentation.card import SKIN_CLASSES
 from bsa_vision.segmentation.mask_file import read_mask
 from bsa_vision.segmentation.metrics import agreement_document, confusion
 from bsa_vision.segmentation.predict import load_segmenter
 
 PREDICTION_FORMAT = "bsa-vision-prediction/1"
 EVALUATION_FORMAT = "bsa-vision-evaluation/1"
+#: Code of the refusal of a photo whose mask could not be written.
+NOT_WRITTEN = "mask_not_written"
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".heic", ".heif"})
 
@@ -40,6 +45,9 @@ def predict_masks(
     images: Sequence[Path], model: str, out: Path, progress: Progress
 ) -> list[MaskOutcome]:
     """Write ``NAME.png`` for every photo, of the photo's size, in the model's codes.
+
+    For a model of the skin labels a photo is prepared as it is to be scored: its colours corrected
+    against the card, at working size. The mask is then the one that its series is scored with.
 
     Parameters
     ----------
@@ -153,10 +161,12 @@ def _photos_in(folder: Path) -> list[Path]:
 
 
 def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
-    photo = read_photo(path)
+    scores_skin = dict(segmenter.classes) == SKIN_CLASSES
+    photo = read_photo(path, DECODE_SIDE if scores_skin else None)
     if isinstance(photo, Refused):
         return MaskOutcome(path, None, photo)
-    labels = segmenter.segment(photo.pixels).labels_at(photo.full_size)
+    pixels = working_picture(photo, calibrate(photo)) if scores_skin else photo.pixels
+    labels = segmenter.segment(pixels).labels_at(photo.full_size)
     png = io.BytesIO()
     Image.fromarray(labels).save(png, "PNG")
     # Whole or not at all: half a mask would be scored as one.
@@ -166,7 +176,7 @@ def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
         partial.replace(mask)
     except OSError as error:
         reason = f"{mask}: cannot be written: {error.strerror}."
-        refused = Refused("mask_not_written", reason, "Make room, or choose another folder.")
+        refused = Refused(NOT_WRITTEN, reason, "Make room, or choose another folder.")
         partial.unlink(missing_ok=True)
         return MaskOutcome(path, None, refused)
     return MaskOutcome(path, mask, None)

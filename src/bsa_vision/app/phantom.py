@@ -1,9 +1,11 @@
 """A made-up patient's series as a folder."""
 
+import shutil
 from pathlib import Path
 
 from bsa_vision.app.progress import Progress, ProgressEvent
 from bsa_vision.core.errors import InputError
+from bsa_vision.phantom.folder import RECORD
 from bsa_vision.phantom.series import DAYS, SMALL_SIZE, SMALL_VIEWS, render_series
 from bsa_vision.phantom.views import DEFAULT_VIEWS
 
@@ -38,9 +40,11 @@ def make_phantom(out: Path, *, seed: int, small: bool, workers: int, progress: P
 
 
 def render_phantom(out: Path, *, seed: int, small: bool, workers: int, progress: Progress) -> Path:
-    """Render as `make_phantom` does, over what the folder holds."""
+    """Render as `make_phantom` does; an earlier rendering in the folder is removed first."""
     views, size = (SMALL_VIEWS, SMALL_SIZE) if small else (DEFAULT_VIEWS, FULL_SIZE)
     try:
+        if (out / RECORD).is_file():
+            shutil.rmtree(out)
         return render_series(
             out,
             seed,
@@ -53,5 +57,5 @@ def render_phantom(out: Path, *, seed: int, small: bool, workers: int, progress:
             ),
         )
     except OSError as error:
-        reason = f"{error.filename or out}: cannot be written: {error.strerror}."
+        reason = f"{error.filename or out}: cannot be written: {error.strerror or error}."
         raise InputError(reason, "Choose a folder that can be written.") from None

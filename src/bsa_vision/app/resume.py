@@ -1,7 +1,7 @@
-"""Whether a series is already scored: the same photos, model and settings, or not."""
+"""What a run was asked for, and whether a series is already scored so."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from bsa_vision import __version__
 from bsa_vision.app.series import Series
 from bsa_vision.chart.cells import CHART_VERSION
 from bsa_vision.chart.regions import Weighting
+from bsa_vision.core.errors import InputError
 from bsa_vision.core.provenance import document_digest
-from bsa_vision.measures.settings import MeasureSettings
+from bsa_vision.measures.settings import EndpointSettings, MeasureSettings
+from bsa_vision.measures.severity import RULES
 from bsa_vision.pipeline import REPLICATES, WORK_SIDE
 from bsa_vision.report.write import RESULTS_NAME
 from bsa_vision.segmentation.card import file_sha256
@@ -25,6 +27,8 @@ class RunSettings:
     weighting : of the cells.
     masks : ``"auto"``, ``"given"`` or ``"model"``.
     model, model_name, model_digest : the network, or None where all masks are given.
+    model_notes : what its card says of how it was made.
+    measures : settings of the measures.
     """
 
     weighting: Weighting
@@ -32,6 +36,8 @@ class RunSettings:
     model: str | None
     model_name: str | None
     model_digest: str | None
+    model_notes: tuple[str, ...] = ()
+    measures: MeasureSettings = field(default_factory=MeasureSettings)
 
     def document(self) -> dict[str, Any]:
         """The settings that decide the numbers, JSON-able."""
@@ -40,6 +46,31 @@ class RunSettings:
             "working_side_px": WORK_SIDE,
             "placement_replicates": REPLICATES,
         }
+
+
+def measure_settings(severity_rule: str, responder_cut_off: float) -> MeasureSettings:
+    """The settings of the measures with another rule of the class or cut-off of a responder.
+
+    Raises
+    ------
+    InputError
+        There is no such rule, or the cut-off is no percentage of the maximum.
+    """
+    if severity_rule not in RULES:
+        reason = f"There is no severity rule {severity_rule!r}."
+        raise InputError(reason, f"Give one of {', '.join(RULES)}.")
+    if not 0 < responder_cut_off <= 100:
+        reason = f"Needed a responder cut-off above 0, at most 100 %, got {responder_cut_off:g}."
+        raise InputError(reason, "Give the lowest rate of a responder, in percent.")
+    # A cut-off stands either before the others or among them.
+    beside = tuple(one for one in EndpointSettings.responder_beside if one != responder_cut_off)
+    return MeasureSettings(
+        endpoints=EndpointSettings(
+            severity_rule=severity_rule,
+            responder_cut_off=responder_cut_off,
+            responder_beside=beside,
+        )
+    )
 
 
 def input_digest(series: Series, settings: RunSettings) -> str:
@@ -52,7 +83,7 @@ def input_digest(series: Series, settings: RunSettings) -> str:
             "model": settings.model_digest,
             "weighting": settings.weighting,
             "settings": settings.document(),
-            "measures": MeasureSettings().as_document(),
+            "measures": settings.measures.as_document(),
             "study": series.study,
             "patient": [
                 patient.id,
@@ -84,12 +115,25 @@ def written_document(out: Path, digest: str) -> dict[str, Any] | None:
     A run in which the software failed on a photo is to be repeated: it counts as none.
     """
     try:
-        document: dict[str, Any] = json.loads((out / RESULTS_NAME).read_text(encoding="utf-8"))
+        document = _read_results(out)
         same = document["provenance"]["settings"]["input_digest"] == digest
         codes = {photo["code"] for visit in document["visits"] for photo in visit["photos"]}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return document if same and "photo_failed" not in codes else None
+
+
+def written_patient(out: Path) -> str | None:
+    """Whose results an earlier run has written, or None when there are none to be read."""
+    try:
+        return str(_read_results(out)["patient"]["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read_results(out: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((out / RESULTS_NAME).read_text(encoding="utf-8"))
+    return document
 
 
 def _file_digest(path: Path | None) -> str:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +19,13 @@ from bsa_vision.app.facts import photo_facts
 from bsa_vision.app.output import make_writable, refuse_inputs
 from bsa_vision.app.photo_job import PhotoDone, PhotoJob, run_photo
 from bsa_vision.app.progress import Progress, ProgressEvent, silent
-from bsa_vision.app.resume import RunSettings, input_digest, written_document
+from bsa_vision.app.resume import (
+    RunSettings,
+    input_digest,
+    measure_settings,
+    written_document,
+    written_patient,
+)
 from bsa_vision.app.series import Series, read_series
 from bsa_vision.chart.body import Body, solve_body
 from bsa_vision.chart.cells import CHART_VERSION, load_cells
@@ -30,7 +36,7 @@ from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.labels import N_LABELS, SKIN_STATES, Label
 from bsa_vision.measures.records import VisitEvidence
 from bsa_vision.measures.series import measure_series
-from bsa_vision.measures.settings import MeasureSettings
+from bsa_vision.measures.settings import EndpointSettings, MeasureSettings
 from bsa_vision.pipeline import REPLICATES, chart_facts
 from bsa_vision.report.results import Provenance, SeriesFacts, results_document
 from bsa_vision.report.write import day_name, discard_pictures, discard_results, write_report
@@ -50,8 +56,9 @@ class SeriesOutcome:
     ----------
     series, out : the folder scored, and where its results lie.
     status : ``"done"``, ``"partial"`` (some photos were refused), ``"skipped"`` (already scored),
-        ``"refused"`` (no photo could be used, or the folder cannot be read), ``"failed"`` (an error
-        in the software, a full disk or a process that was ended).
+        ``"refused"`` (no photo could be used, the folder cannot be read, or the results of another
+        patient are in the way), ``"failed"`` (an error in the software, a full disk or a process
+        that was ended).
     reason : in words, or None.
     document : the results, or None.
     """
@@ -85,6 +92,8 @@ def score_many(
     weighting: Weighting = "lund-browder",
     masks: str = "auto",
     model: str | None = None,
+    severity_rule: str = EndpointSettings.severity_rule,
+    responder_cut_off: float = EndpointSettings.responder_cut_off,
     workers: int = 1,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -93,23 +102,30 @@ def score_many(
 
     A bad photo is refused by name and the others are scored; a bad series folder does not stop the
     others, nor does a fault in one; what is already scored with the same photos, model and settings
-    is skipped. The results do not depend on `workers`.
+    is skipped, and the results of another patient are never written over. The results do not depend
+    on `workers`.
+
+    Parameters
+    ----------
+    severity_rule, responder_cut_off : see `EndpointSettings`; percent of the maximum.
 
     Raises
     ------
     InputError
         Two series have the same folder name, `out` cannot be written or would hold the results in
-        a series folder, or the model cannot be loaded or does not know the skin labels.
+        a series folder, there is no such rule or cut-off, or the model cannot be loaded or does not
+        know the skin labels.
     """
     # A series may be given by its list.
     folders = [path.parent if path.is_file() else path for path in series]
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
         reason = f"needed series folders of different names, got {', '.join(names)}."
-        raise InputError(reason, "Score them in separate calls, or rename one.")
+        raise InputError(reason, "Score one of them with another --out, or rename its folder.")
     refuse_inputs([out / name for name in names], folders)
     make_writable(out)
-    settings = run_settings(weighting, masks, model)
+    measures = measure_settings(severity_rule, responder_cut_off)
+    settings = run_settings(weighting, masks, model, measures)
     plans = [
         _planned(path, out / name, settings, overwrite)
         for path, name in zip(series, names, strict=True)
@@ -124,16 +140,21 @@ def score_many(
         ]
 
 
-def run_settings(weighting: Weighting, masks: str, model: str | None) -> RunSettings:
+def run_settings(
+    weighting: Weighting, masks: str, model: str | None, measures: MeasureSettings | None = None
+) -> RunSettings:
     """The settings of a run, with the digest of the model where one may be needed."""
+    measures = measures or MeasureSettings()
     if masks == "given":
-        return RunSettings(weighting, masks, None, None, None)
+        return RunSettings(weighting, masks, None, None, None, measures=measures)
     chosen = model or DEFAULT_MODEL
-    if not read_card(find_model(chosen)).scores_skin:
+    card = read_card(find_model(chosen))
+    if not card.scores_skin:
         reason = f"The model {chosen!r} does not give the skin labels 0 to {N_LABELS - 1}."
         raise InputError(reason, "Score with a model trained on these labels.")
     segmenter = load_segmenter(chosen, threads=1)
-    return RunSettings(weighting, masks, chosen, segmenter.name, segmenter.digest)
+    notes = tuple(card.training.get("notes", ()))
+    return RunSettings(weighting, masks, chosen, segmenter.name, segmenter.digest, notes, measures)
 
 
 def plan_series(
@@ -144,6 +165,13 @@ def plan_series(
         series = read_series(path)
     except InputError as error:
         return SeriesOutcome(path, out, "refused", str(error), None)
+    other = written_patient(out)
+    if other not in (None, series.patient.id):
+        reason = (
+            f"{out} holds the results of patient {other}, and this is {series.patient.id}: nothing "
+            "was written over them. Score this series with another --out."
+        )
+        return SeriesOutcome(path, out, "refused", reason, None)
     body = solve_body(series.patient)
     if isinstance(body, Refused):
         return SeriesOutcome(path, out, "refused", str(body), None)
@@ -228,22 +256,16 @@ def _concluded(
     path: Path, plan: PlannedSeries, photos: Sequence[PhotoDone], settings: RunSettings
 ) -> SeriesOutcome:
     """Fuse, measure and write one series."""
+    photos = refuse_duplicates(photos)
     used = [photo for photo in photos if photo.result.evidence is not None]
-    drawn_by_model = any(photo.result.mask_source == "model" for photo in photos)
     visits = [fuse_visit(visit.day, photos) for visit in plan.series.visits]
     chart = chart_facts(plan.body, settings.weighting)
-    measures = measure_series(visits, chart, MeasureSettings(), plan.series.death_day)
+    measures = measure_series(visits, chart, settings.measures, plan.series.death_day)
     document = results_document(
         SeriesFacts(plan.series.study, plan.series.patient, settings.weighting),
         measures,
         [photo_facts(photo) for photo in photos],
-        Provenance(
-            software=f"bsa-vision {__version__}",
-            model_name=settings.model_name if drawn_by_model else None,
-            model_digest=settings.model_digest if drawn_by_model else None,
-            chart_version=CHART_VERSION,
-            settings={**settings.document(), "input_digest": plan.digest},
-        ),
+        _provenance(settings, photos, plan.digest),
     )
     charts = {
         visit.day: chart_png(_chart_labels(visit.evidence), day_name(visit.day))
@@ -259,6 +281,19 @@ def _concluded(
     return SeriesOutcome(path, plan.out, *_verdict(photos, used), document)
 
 
+def _provenance(settings: RunSettings, photos: Sequence[PhotoDone], digest: str) -> Provenance:
+    """What made the numbers; the model only where it drew a mask."""
+    drew = any(photo.result.mask_source == "model" for photo in photos)
+    return Provenance(
+        software=f"bsa-vision {__version__}",
+        model_name=settings.model_name if drew else None,
+        model_digest=settings.model_digest if drew else None,
+        chart_version=CHART_VERSION,
+        settings={**settings.document(), "input_digest": digest},
+        model_notes=settings.model_notes if drew else (),
+    )
+
+
 def _verdict(photos: Sequence[PhotoDone], used: Sequence[PhotoDone]) -> tuple[Status, str | None]:
     if not used:
         return "refused", f"none of the {len(photos)} photos could be used; see the report."
@@ -267,8 +302,35 @@ def _verdict(photos: Sequence[PhotoDone], used: Sequence[PhotoDone]) -> tuple[St
     return "done", None
 
 
+def refuse_duplicates(photos: Sequence[PhotoDone]) -> list[PhotoDone]:
+    """The photos in order of name; of one that a visit lists twice as a view, the first stays.
+
+    The names decide which one is used: two entries of one photo may have different landmarks.
+    """
+    first: dict[tuple[int, str, str], str] = {}
+    found = []
+    for photo in sorted(photos, key=lambda photo: photo.job.entry.name):
+        result, entry = photo.result, photo.job.entry
+        if result.photo is None or result.evidence is None:
+            found.append(photo)
+            continue
+        used = first.setdefault((photo.job.day, result.photo.digest, entry.view), entry.name)
+        if used != entry.name:
+            refused = Refused(
+                "photo_duplicate",
+                f"{entry.name}: needed each photo once, got the same one as {used}.",
+                "List the photo that was meant, or remove this entry from series.json.",
+            )
+            result = replace(result, evidence=None, refused=refused)
+        found.append(replace(photo, result=result))
+    return found
+
+
 def fuse_visit(day: int, photos: Sequence[PhotoDone]) -> VisitEvidence:
-    """Fuse a visit. Photos in order of digest, each once: listing order cannot change a byte."""
+    """Fuse a visit's photos, after `refuse_duplicates`.
+
+    They go in order of digest: the order of listing cannot change a byte.
+    """
     by_digest = {
         photo.result.photo.digest + photo.job.entry.view: photo
         for photo in photos

@@ -70,12 +70,18 @@ def fit_colour(card: CardSample, paper: PaperLight | None) -> ColourFit | Refuse
 
     The paper's light, where known, is divided out of the patches first if that lowers the
     leave-one-out error of the plain model; it is measured without any patch, so no patch is
-    predicted with its own help. Errors are of colours as delivered, that is clipped to sRGB.
-    Clipped patches enter no fit, but are counted in every error.
+    predicted with its own help. All candidates, no correction included, are then compared on the
+    evened patches: their errors say how well colours under one and the same light are corrected.
+    The photo itself is not evened out, so a patch in it is off by the unevenness as well. Only
+    `de00_raw_mean` is of the patches as photographed. Evening and model are chosen by the errors
+    that are reported, which are therefore a little lower than on a card not seen before.
+
+    Errors are of colours as delivered, that is clipped to sRGB. Clipped patches enter no fit, but
+    are counted in every error.
 
     Returns
     -------
-    The fit, never worse than no correction, or `Refused` (``"card_spoilt"``).
+    The fit, never worse than no correction on the same patches, or `Refused` (``"card_spoilt"``).
     """
     used = ~(card.clipped | card.spoilt)
     patches_used = int(used.sum())
@@ -85,25 +91,20 @@ def fit_colour(card: CardSample, paper: PaperLight | None) -> ColourFit | Refuse
             f"Needed {MIN_PATCHES} clean patches in the camera's range, got {patches_used}.",
             "Wipe the card, keep glare off it, and photograph again with another exposure.",
         )
-    raw_errors = _errors(card.linear)
     linear, plain, uneven = _even_out(card, paper, used)
     fits = {PLAIN.name: plain}
     for model in MODELS[1:]:
         fits[model.name] = _fit(model, linear, used)
-    thin_plate_errors = _thin_plate_errors(plain, linear, used)
-    candidates = {NONE: float(raw_errors.mean())}
-    candidates |= {name: fitted.mean for name, fitted in fits.items()}
-    candidates[THIN_PLATE] = float(thin_plate_errors.mean())
+    errors = {NONE: _errors(linear)} | {name: fitted.errors for name, fitted in fits.items()}
+    errors[THIN_PLATE] = _thin_plate_errors(plain, linear, used)
+    candidates = {name: float(of_patches.mean()) for name, of_patches in errors.items()}
     method = min(candidates, key=lambda name: candidates[name])
-    errors = {NONE: raw_errors, THIN_PLATE: thin_plate_errors} | {
-        name: fitted.errors for name, fitted in fits.items()
-    }
     flags = ["patches_clipped"] * bool(card.clipped.any())
     flags += ["patches_spoilt"] * bool(card.spoilt.any()) + ["uneven_light"] * uneven
     flags += ["weak_fit"] * (candidates[method] > WEAK_FIT_DE00)
     return ColourFit(
         method=method,
-        de00_raw_mean=float(raw_errors.mean()),
+        de00_raw_mean=float(_errors(card.linear).mean()),
         de00_loo_mean=candidates[method],
         de00_loo_max=float(errors[method].max()),
         candidates=candidates,

@@ -65,8 +65,9 @@ class ColourFit:
     method : the model chosen, a key of `candidates`, or ``"white-balance"``.
     de00_raw_mean : mean CIEDE2000 of the card's patches as photographed; None without a card.
     de00_loo_mean, de00_loo_max : mean and worst CIEDE2000, each patch predicted by a model fitted
-        to the other patches; None without a card.
-    candidates : leave-one-out mean of every model that was tried.
+        to the other patches; of patches with the paper's light divided out where that helped, so
+        without the light's unevenness, which stays in the photo. None without a card.
+    candidates : leave-one-out mean of every model that was tried, all on the same patches.
     patches_used : patches that entered the fit (clipped ones do not).
     lut : (n, n, n, 3), corrected sRGB (0..1) on a regular grid of sRGB; axes red, green, blue.
     flags : ``"white_balance_only"`` (no readable card), ``"patches_clipped"``,

@@ -38,8 +38,9 @@ class PhotoEvidence:
     cells : (M,) indices of the cells seen.
     states : (M, 5) shares of `SKIN_STATES` under the footprint; rows sum to the skin share.
     hidden : (M,) share of the footprint that is not assessable.
-    weight : (M,) trust: viewing angle, resolution, sureness of place, photo quality.
-    replicates : (R, M, 5) `states` under perturbed placements.
+    weight : (M,) trust: viewing angle, resolution, sureness of place, share of the footprint in
+        the frame, photo quality.
+    replicates : (R, M, 5) `states` under perturbed placements, 0 where those leave the frame.
     """
 
     cells: NDArray[np.intp]
@@ -201,10 +202,12 @@ def gather(
             f"mm, got {int(sure.sum())}; {min(error, 9999):.0f} mm expected in the median.",
             "Add landmarks spread over the whole visible body part, on every limb in the photo.",
         )
-    scale = labels.shape[1] / full_size[0]
-    samples = seen.samples[sure]
+    # The warp may have moved a cell out of the frame since it was found to be seen.
+    inside = _in_frame(seen.samples, full_size).mean(axis=1)
+    shown = sure & (inside > 0)
+    samples = seen.samples[shown]
     table = _class_table(labels, probabilities)
-    shares = _sample(table, samples, scale)
+    shares = _sample(table, samples, full_size)
     skin = [int(state) for state in SKIN_STATES]
     if not ((shares[:, skin].sum(axis=1) >= MIN_SKIN_SHARE) | covered_up(shares)).any():
         return Refused(
@@ -212,16 +215,17 @@ def gather(
             "Need skin, or a dressing, where the landmarks place the body; the mask has none.",
             "Check that the landmarks are this photo's, or draw its mask by hand.",
         )
-    moved = samples[None] + seen.shifts[:, sure, None]
+    moved = samples[None] + seen.shifts[:, shown, None]
     replicates = (
-        np.stack([_sample(table, at, scale)[:, skin] for at in moved])
+        np.stack([_sample(table, at, full_size)[:, skin] for at in moved])
         if len(moved)
         else np.zeros((0, len(samples), len(skin)), np.float32)
     )
-    detail = np.minimum(1.0, 1.0 / seen.mm_per_px[sure])
-    trust = seen.cosine[sure] ** 3 * np.sqrt(detail) / (1 + (seen.sd_mm[sure] / 12) ** 2)
+    detail = np.minimum(1.0, 1.0 / seen.mm_per_px[shown])
+    trust = seen.cosine[shown] ** 3 * np.sqrt(detail) / (1 + (seen.sd_mm[shown] / 12) ** 2)
+    trust *= inside[shown]
     return PhotoEvidence(
-        cells=seen.cells[sure],
+        cells=seen.cells[shown],
         states=shares[:, skin],
         hidden=shares[:, int(Label.NOT_ASSESSABLE)],
         weight=(quality * trust).astype(np.float32),
@@ -244,17 +248,31 @@ def _class_table(
 
 
 def _sample(
-    table: tuple[NDArray[np.uint8], FloatMap], samples: FloatArray, scale: float
+    table: tuple[NDArray[np.uint8], FloatMap], samples: FloatArray, full_size: tuple[int, int]
 ) -> FloatMap:
-    """Mean class shares (M, 7) at sample points (M, S, 2) of the full-size photo."""
+    """Mean class shares (M, 7) of the sample points (M, S, 2) in the full-size photo's frame.
+
+    0 where none of a cell's points is in the frame.
+    """
     image, lookup = table
+    scale = image.shape[1] / full_size[0]
     at = np.rint((samples + 0.5) * scale - 0.5).astype(np.intp)
     x = np.clip(at[..., 0], 0, image.shape[1] - 1)
     y = np.clip(at[..., 1], 0, image.shape[0] - 1)
     found = image[y, x]
-    if len(lookup):
-        shares: FloatMap = lookup[found].mean(axis=1)
-    else:
-        shares = found.astype(np.float32).mean(axis=1)
-        shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
+    inside = _in_frame(samples, full_size)
+    points: FloatMap = lookup[found] if len(lookup) else found.astype(np.float32)
+    cut = not inside.all()
+    if cut:
+        points *= inside[..., None]
+    shares: FloatMap = points.mean(axis=1)
+    if cut or not len(lookup):  # rounded to 255ths, probabilities sum to about 255
+        shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-3)
     return shares
+
+
+def _in_frame(samples: FloatArray, full_size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Whether points (..., 2) lie in a photo of `full_size` (width, height), (...)."""
+    x, y = samples[..., 0], samples[..., 1]
+    inside: NDArray[np.bool_] = (x >= -0.5) & (x < full_size[0] - 0.5) & (y >= -0.5)
+    return inside & (y < full_size[1] - 0.5)

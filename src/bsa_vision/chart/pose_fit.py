@@ -21,6 +21,8 @@ from bsa_vision.core.frames import FloatArray
 _MAX_STEPS = 60
 _GIVE_UP_DAMPING = 1e6
 _FACTOR_PRIOR_DOF = 8.0
+#: How far the body's depth may be from the sheet's, as a standard deviation of the logarithm.
+SCALE_LOG_SD = 0.15
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,13 @@ class PosePrior:
     Attributes
     ----------
     log_focal : mean and standard deviation of the log focal length in pixels.
-    mm_per_px : scale at the body from the calibration sheet, or None.
+    mm_per_px : depth over focal length at the calibration sheet, or None.
+    mm_per_px_log_sd : standard deviation of its logarithm; the sheet lies beside the patient.
     """
 
     log_focal: tuple[float, float]
     mm_per_px: float | None = None
-    mm_per_px_log_sd: float = 0.15
+    mm_per_px_log_sd: float = SCALE_LOG_SD
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,8 @@ class _Problem:
 
     def assess(self, pose: BodyPose) -> _Assessment:
         """Cost and normal equations at a pose; Gaussian priors enter as rows."""
-        pixels, depth, jacobian = self.solver.project(self.points, pose)
+        places, motion = self.solver.place(self.points, pose)
+        pixels, depth, jacobian = self.solver.pinhole(places, motion, pose.focal)
         residuals = self.seen - pixels
         weights, cost = _robust((residuals**2).sum(axis=1) / self.sigma**2)
         if depth.min() <= NEAREST_M:  # a point at or behind the lens cannot have been seen
@@ -112,7 +116,11 @@ class _Problem:
         hessian = rows.T @ rows + np.diag(precision)
         gradient = rows.T @ (residuals * root[:, None]).ravel() - precision * offset
         if self.prior.mm_per_px is not None:
-            cost += _scale_row(pose, depth, self.prior, hessian, gradient)
+            row, error = _scale_row(depth, motion[:, 2], pose.focal, self.prior.mm_per_px)
+            precision_of_scale = 1 / self.prior.mm_per_px_log_sd**2
+            cost += 0.5 * precision_of_scale * error**2
+            hessian += precision_of_scale * np.outer(row, row)
+            gradient += precision_of_scale * error * row
         return _Assessment(pose, cost, residuals, weights, hessian, gradient)
 
 
@@ -148,21 +156,24 @@ def fit_pose(
 
 
 def _scale_row(
-    pose: BodyPose,
-    depth: FloatArray,
-    prior: PosePrior,
-    hessian: FloatArray,
-    gradient: FloatArray,
-) -> float:
-    """Add the sheet's scale as one residual on log(depth / focal); returns its cost."""
-    middle = float(np.median(depth))
-    wanted = np.log(float(prior.mm_per_px or 1.0) / 1000)
-    error = wanted - (np.log(middle) - np.log(pose.focal))
-    row = np.zeros(len(gradient))
-    row[5], row[6] = 1 / middle, -1.0
-    hessian += np.outer(row, row) / prior.mm_per_px_log_sd**2
-    gradient += row * error / prior.mm_per_px_log_sd**2
-    return float(0.5 * error**2 / prior.mm_per_px_log_sd**2)
+    depth: FloatArray, depth_motion: FloatArray, focal: float, mm_per_px: float
+) -> tuple[FloatArray, float]:
+    """The sheet's scale as one residual on log(median depth / focal).
+
+    Parameters
+    ----------
+    depth : (N,) metres; `depth_motion` (N, P) its derivatives by the step parameters.
+
+    Returns
+    -------
+    The derivatives (P,) of the logarithm, and what it is short of the sheet's.
+    """
+    order = np.argsort(depth, kind="stable")
+    middle = order[[(len(order) - 1) // 2, len(order) // 2]]  # twice the same of an odd number
+    median = float(depth[middle].mean())
+    row: FloatArray = depth_motion[middle].mean(axis=0) / median
+    row[6] = -1.0
+    return row, float(np.log(mm_per_px / 1000) - np.log(median / focal))
 
 
 #: Rotation body -> camera of a camera in front of a standing person, image upright.

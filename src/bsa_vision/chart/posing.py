@@ -161,10 +161,8 @@ class PoseSolver:
                 ancestor = model.bone_parents[ancestor]
         self.below = below
 
-    def project(
-        self, points: SurfacePoints, pose: BodyPose
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Pixels (N, 2), depths (N,) in metres and derivatives (N, 2, 7 + 3J) of the pixels."""
+    def place(self, points: SurfacePoints, pose: BodyPose) -> tuple[FloatArray, FloatArray]:
+        """Places before the camera (N, 3) in metres and their derivatives (N, 3, 7 + 3J)."""
         turned, moved = self.model.bone_transforms(self.rest, pose.rotations())
         parts = np.einsum("bij,nbj->nbi", turned, points.moments)
         parts += points.shares[:, :, None] * moved
@@ -177,19 +175,29 @@ class PoseSolver:
 
         body = parts.sum(axis=1)
         turned_body = body @ pose.rotation.T
-        seen = turned_body + pose.translation
-        depth = np.maximum(seen[:, 2], NEAREST_M)
-        flat = seen[:, :2] / depth[:, None]
-        pixels = pose.focal * flat + self.centre
-
-        n = len(seen)
+        n = len(body)
         motion = np.zeros((n, 3, CAMERA_PARAMETERS + 3 * len(self.joints)))
         motion[:, :, :3] = -_cross_matrices(turned_body)
         motion[:, :, 3:6] = np.eye(3)
         motion[:, :, CAMERA_PARAMETERS:] = np.einsum(
             "ab,njbc->najc", pose.rotation, by_joint
         ).reshape(n, 3, -1)
+        return turned_body + pose.translation, motion
+
+    def pinhole(
+        self, places: FloatArray, motion: FloatArray, focal: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """What `project` returns, of what `place` returns."""
+        depth = np.maximum(places[:, 2], NEAREST_M)
+        flat = places[:, :2] / depth[:, None]
+        pixels = focal * flat + self.centre
         jacobian = motion[:, :2] - flat[:, :, None] * motion[:, 2:3]
-        jacobian *= (pose.focal / depth)[:, None, None]
+        jacobian *= (focal / depth)[:, None, None]
         jacobian[:, :, 6] = pixels - self.centre
         return pixels, depth, jacobian
+
+    def project(
+        self, points: SurfacePoints, pose: BodyPose
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Pixels (N, 2), depths (N,) in metres and derivatives (N, 2, 7 + 3J) of the pixels."""
+        return self.pinhole(*self.place(points, pose), pose.focal)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody
 from bsa_vision.chart.landmarks import LANDMARKS, Landmark
-from bsa_vision.chart.pose_fit import PoseFit, PosePrior, best_fit
+from bsa_vision.chart.pose_fit import SCALE_LOG_SD, PoseFit, PosePrior, best_fit
 from bsa_vision.chart.posing import BodyPose, PoseSolver, SurfacePoints
 from bsa_vision.chart.warp import Warp
 from bsa_vision.core.errors import Refused
@@ -58,6 +58,7 @@ def register(
     view: str = "",
     focal_px: float | None = None,
     mm_per_px: float | None = None,
+    mm_per_px_log_sd: float = SCALE_LOG_SD,
 ) -> Placement | Refused:
     """Fit the patient's body to the landmarks of one photo.
 
@@ -68,7 +69,9 @@ def register(
     size : (width, height) of that photo.
     view : the stated view, used to notice left and right mixed up.
     focal_px : from EXIF, or None.
-    mm_per_px : at the calibration sheet, or None.
+    mm_per_px : depth over focal length at the calibration sheet, or None. The scale in the plane of
+        a tilted sheet is larger.
+    mm_per_px_log_sd : how far the body's may be from it, as a standard deviation of the logarithm.
     """
     inside = {
         name: xy
@@ -82,7 +85,7 @@ def register(
     seen = np.array(list(inside.values()), dtype=np.float64)
     model = BodyModel.load()
     solver = PoseSolver(model, rest, size)
-    prior = _prior(size, focal_px, mm_per_px)
+    prior = _prior(size, focal_px, mm_per_px, mm_per_px_log_sd)
     fit, surface = _fit(solver, marks, seen, prior, mm_per_px, max(size))
     vertices = _posed(solver, fit.pose)
     refused = _contradictory(solver, marks, seen, prior, mm_per_px, fit, vertices, view)
@@ -105,11 +108,14 @@ def register(
     )
 
 
-def _prior(size: tuple[int, int], focal_px: float | None, mm_per_px: float | None) -> PosePrior:
-    if focal_px is not None:
-        return PosePrior((float(np.log(focal_px)), _FOCAL_EXIF_SD), mm_per_px)
+def _prior(
+    size: tuple[int, int], focal_px: float | None, mm_per_px: float | None, mm_per_px_log_sd: float
+) -> PosePrior:
     typical = _FOCAL_35MM[0] / 43.267 * float(np.hypot(*size))
-    return PosePrior((float(np.log(typical)), _FOCAL_35MM[1]), mm_per_px)
+    log_focal = (float(np.log(typical)), _FOCAL_35MM[1])
+    if focal_px is not None:
+        log_focal = (float(np.log(focal_px)), _FOCAL_EXIF_SD)
+    return PosePrior(log_focal, mm_per_px, mm_per_px_log_sd)
 
 
 def _fit(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bsa_vision.cli.console import exit_code, progress_bars, say, warn, write_json
+from bsa_vision.cli.console import ExitCode, exit_code, progress_bars, say, warn, write_json
 
 
 def predict(
@@ -15,7 +15,7 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
 ) -> None:
     """Write a mask of skin states for each photo."""
-    from bsa_vision.app.masks import predict_masks, prediction_document
+    from bsa_vision.app.masks import NOT_WRITTEN, predict_masks, prediction_document
 
     with progress_bars() as progress:
         outcomes = predict_masks(images, model, out, progress)
@@ -23,7 +23,11 @@ def predict(
     if json:
         write_json(prediction_document(outcomes, model))
     else:
-        for refusal in refused:
-            warn(str(refusal))
+        for outcome in outcomes:
+            if outcome.refused is not None:
+                warn(f"{outcome.photo}: {outcome.refused}")
         say(f"{len(outcomes) - len(refused)} masks in {out}")
-    raise typer.Exit(exit_code(len(refused), len(outcomes)))
+    # A mask that could not be written says nothing against its photo.
+    unwritten = any(refusal.code == NOT_WRITTEN for refusal in refused)
+    code = ExitCode.SOME_FAILED if unwritten else exit_code(len(refused), len(outcomes))
+    raise typer.Exit(code)

@@ -36,6 +36,13 @@ class Masks(StrEnum):
     MODEL = "model"
 
 
+class SeverityRule(StrEnum):
+    """Where SJS, overlap and TEN part."""
+
+    INTERNATIONAL = "international"
+    PNDS_2018 = "pnds-2018"
+
+
 def score(
     series: Annotated[list[Path], typer.Argument(help="Series folders (with series.json).")],
     out: Annotated[Path, typer.Option(help="Where the results go; one folder per series.")],
@@ -46,6 +53,12 @@ def score(
         Masks, typer.Option(help="auto: a listed mask where there is one, else the model's.")
     ] = Masks.AUTO,
     model: Annotated[str | None, typer.Option(help="Model name or file.")] = None,
+    severity_rule: Annotated[
+        SeverityRule, typer.Option(help="Classes: TEN above 30 %, or (pnds-2018) from 30 %.")
+    ] = SeverityRule.INTERNATIONAL,
+    responder_cut_off: Annotated[
+        float, typer.Option(metavar="PERCENT", help="Lowest rate at D7 of a responder.")
+    ] = 90.0,
     workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
     overwrite: Annotated[bool, typer.Option(help="Score again what is already done.")] = False,
     json: Annotated[bool, typer.Option("--json", help="A JSON document on stdout.")] = False,
@@ -60,6 +73,8 @@ def score(
             weighting=weighting.value,
             masks=masks.value,
             model=model,
+            severity_rule=severity_rule.value,
+            responder_cut_off=responder_cut_off,
             workers=workers,
             overwrite=overwrite,
             progress=progress,
@@ -80,12 +95,13 @@ def code_of(outcomes: list["SeriesOutcome"]) -> ExitCode:
     statuses = {_scored_status(outcome) for outcome in outcomes}
     if statuses == {"done"}:
         return ExitCode.DONE
-    if all(_failed(outcome) for outcome in outcomes):
+    if statuses & {"done", "partial"}:
+        return ExitCode.SOME_FAILED
+    # Nothing was scored: errors in the software come first, for they are not for the user to mend.
+    if any(_failed(outcome) for outcome in outcomes):
         return ExitCode.BUG
-    if statuses == {"refused"}:
-        unread = all(outcome.document is None for outcome in outcomes)
-        return ExitCode.BAD_INPUT if unread else ExitCode.ALL_REFUSED
-    return ExitCode.SOME_FAILED
+    unread = all(outcome.document is None for outcome in outcomes)
+    return ExitCode.BAD_INPUT if unread else ExitCode.ALL_REFUSED
 
 
 def _scored_status(outcome: "SeriesOutcome") -> str:
@@ -99,10 +115,10 @@ def _scored_status(outcome: "SeriesOutcome") -> str:
 
 
 def _failed(outcome: "SeriesOutcome") -> bool:
-    """Whether nothing came out of a series because of errors in the software."""
-    if _scored_status(outcome) != "refused" or outcome.document is None:
+    """Whether an error in the software was met in a series of which nothing was scored."""
+    if outcome.document is None:
         return outcome.status == "failed"
-    return all(photo["code"] == "photo_failed" for photo in _photos(outcome.document))
+    return any(photo["code"] == "photo_failed" for photo in _photos(outcome.document))
 
 
 def _photos(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -132,7 +148,7 @@ def show_outcome(outcome: "SeriesOutcome") -> None:
     results().print(table)
     for line in _endpoint_lines(document["endpoints"]):
         say(line)
-    for line in _photo_lines(document):
+    for line in (*_visit_lines(document), *_photo_lines(document)):
         warn(line)
     if outcome.status == "skipped":
         say("Already scored with these photos, model and settings; --overwrite repeats.")
@@ -163,12 +179,11 @@ def _endpoint_lines(endpoints: dict[str, Any]) -> list[str]:
     """The maximum, the rates and the responder call, one line each."""
     maximum, responder = endpoints["max_counted_bsa"], endpoints["responder_d7"]
     day = "" if maximum["day"] is None else f", D{maximum['day']}, {maximum['status']}"
-    lines = [f"Maximal counted BSA: {_given(maximum)}{day}"]
+    lines = [f"Maximal counted BSA: {_given(maximum)}{day}{_flags(maximum)}"]
     rates = endpoints["reepithelialisation_rate"]
     for rate_day in sorted(rates, key=int):
         rate = rates[rate_day]
-        flags = "".join(f", {flag}" for flag in rate["flags"])
-        lines.append(f"Re-epithelialisation D{rate_day}: {_given(rate)}{flags}")
+        lines.append(f"Re-epithelialisation D{rate_day}: {_given(rate)}{_flags(rate)}")
     call = {True: "yes", False: "no", None: f"not given: {responder.get('reason')}"}
     straddles = ", the interval straddles the cut-off" if responder["straddles"] else ""
     lines.append(
@@ -178,10 +193,28 @@ def _endpoint_lines(endpoints: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _flags(record: dict[str, Any]) -> str:
+    return "".join(f", {flag.replace('_', ' ')}" for flag in record["flags"])
+
+
 def _given(estimate: dict[str, Any]) -> str:
     if estimate["percent"] is None:
         return f"not given: {estimate['reason']}"
     return f"{_interval(estimate)} %"
+
+
+def _visit_lines(document: dict[str, Any]) -> list[str]:
+    """Why the numbers of a visit are missing, or rest on little skin."""
+    lines = []
+    for visit in document["visits"]:
+        if visit["counted_bsa"]["percent"] is None:
+            lines.append(f"D{visit['day']}: not given: {visit['counted_bsa']['reason']}")
+        elif "mostly_filled" in visit["flags"]:
+            lines.append(
+                f"D{visit['day']}: mostly filled: more than half of the skin was not assessed; "
+                "photograph the missing views"
+            )
+    return lines
 
 
 def _photo_lines(document: dict[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ def train(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps at most.")] = 3000,
     minutes: Annotated[float | None, typer.Option(min=0.1, help="Training time at most.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the first weights and the crops.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and the crops.")] = 0,
 ) -> None:
     """Train or fine-tune a segmentation model (extra `train`)."""
     try:

@@ -119,6 +119,15 @@ def illuminant(lighting: Lighting) -> Float32:
     return np.asarray(total / total[1], np.float32)
 
 
+def open_light(lighting: Lighting, towards: FloatArray) -> Float32:
+    """Light (3,) on a white surface that faces `towards` (3,), of any length, without shadow."""
+    normal = np.asarray(towards / np.linalg.norm(towards), np.float32)
+    total = lighting.ambient * (0.65 + 0.35 * (normal @ lighting.overhead))
+    for lamp in lighting.lamps:
+        total = total + lamp.colour * np.maximum(normal @ lamp.towards, 0)
+    return np.asarray(total, np.float32)
+
+
 def _smoothed(values: Float32, group: NDArray[np.int32], sigma: float) -> Float32:
     """Gaussian smoothing of (h, w) inside each group of pixels."""
     total = np.zeros_like(values)

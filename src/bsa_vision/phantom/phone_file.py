@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ _FIRST_DAY = datetime(2024, 3, 4, 9, 30, tzinfo=UTC)
 
 
 def write_phone_jpeg(
-    file: Path,
+    file: Path | BinaryIO,
     pixels: NDArray[np.uint8],
     *,
     focal_35mm: int,
@@ -30,6 +31,7 @@ def write_phone_jpeg(
 
     Parameters
     ----------
+    file : its path, or an open file.
     pixels : (H, W, 3) sRGB as displayed.
     focal_35mm : 35 mm equivalent focal length.
     orientation : EXIF code 1, 3, 6 or 8; the stored pixels are turned accordingly.

@@ -1,8 +1,9 @@
 """A full photo series of one made-up patient, in the series format, with the truth beside it."""
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +21,12 @@ from bsa_vision.core.labels import COUNTED, LABEL_NAMES, Label
 from bsa_vision.core.provenance import canonical_json
 from bsa_vision.phantom.camera_effects import random_effects, take_photo
 from bsa_vision.phantom.dressings import Dressing, covered
+from bsa_vision.phantom.folder import (
+    claim_folder,
+    textures_digest,
+    write_picture,
+    write_whole,
+)
 from bsa_vision.phantom.lesions import percent_by_state, vertex_inclination
 from bsa_vision.phantom.lighting import illuminant
 from bsa_vision.phantom.phone_file import write_phone_jpeg
@@ -88,7 +95,8 @@ def render_series(
 ) -> Path:
     """Render a series folder: photos, masks, landmarks, ``series.json`` and ``truth/``.
 
-    The files do not depend on the number of workers.
+    The files do not depend on the number of workers. ``rendering.json``, written first, holds the
+    settings; ``series.json`` comes last, so that an interrupted rendering has none.
 
     Parameters
     ----------
@@ -110,11 +118,18 @@ def render_series(
     ------
     KeyError
         For an unknown view.
+    InputError
+        When `out` was begun with other settings or another version of the software.
+    OSError
+        When a file cannot be written.
     """
     plan = SeriesPlan(seed, tuple(days), tuple(views), size, textures,
                       max_fraction)  # fmt: skip
     for name in plan.views:
         VIEWS[name]  # an unknown view is better refused before rendering
+    settings = {**asdict(plan), "kind": "series", "textures": textures_digest(textures)}
+    claim_folder(out, settings, "D*/*.jpg")
+    (out / "series.json").unlink(missing_ok=True)
     jobs = [(plan, out, d, v) for d in range(len(plan.days)) for v in range(len(plan.views))]
     for day in plan.days:
         (out / visit_folder(day)).mkdir(parents=True, exist_ok=True)
@@ -132,7 +147,7 @@ def render_series(
         out / "truth" / "body.npz", rest_vertices=case.patient.rest.vertices.astype(np.float32)
     )
     file = out / "series.json"
-    file.write_text(canonical_json(_series_document(plan, case)), encoding="utf-8")
+    write_whole(file, canonical_json(_series_document(plan, case)).encode())
     return file
 
 
@@ -197,11 +212,13 @@ def _render_photo(job: tuple[SeriesPlan, Path, int, int]) -> dict[str, Any]:
     pixels = take_photo(rendering.light, effects)
     file = out / visit_folder(day) / f"{name}.jpg"
     orientation = 6 if number == 0 else 1
+    photo = io.BytesIO()
     write_phone_jpeg(
-        file, pixels, focal_35mm=focal_35mm, orientation=orientation, day=day,
+        photo, pixels, focal_35mm=focal_35mm, orientation=orientation, day=day,
         quality=max(effects.jpeg_quality, 85),
     )  # fmt: skip
-    cv2.imwrite(str(file.with_suffix(".mask.png")), rendering.mask)
+    write_whole(file, photo.getvalue())
+    write_picture(file.with_suffix(".mask.png"), rendering.mask)
     points = visible_landmarks(scene, rendering)
     file.with_suffix(".landmarks.json").write_text(
         canonical_json({"points": points}), encoding="utf-8"

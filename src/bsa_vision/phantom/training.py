@@ -1,7 +1,13 @@
-"""Training photos: random patients, days, views and zooms, with their masks."""
+"""Training photos: random patients, days, views and zooms, with their masks.
+
+Most photos have their colours corrected as the chain does before it segments: a colour card is
+imagined in the light of the scene, passed through the same camera, and read. That gives the errors
+that a correction leaves, without a photo in which the card is large enough to be read.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -10,10 +16,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bsa_vision.calibration.card import CardSample
+from bsa_vision.calibration.colour import fit_colour
+from bsa_vision.calibration.records import ColourFit
+from bsa_vision.calibration.reference import reference_linear
+from bsa_vision.calibration.srgb import srgb_to_linear
 from bsa_vision.core.labels import LABEL_NAMES, Label
 from bsa_vision.core.provenance import canonical_json
-from bsa_vision.phantom.camera_effects import random_effects, take_photo, through_jpeg
-from bsa_vision.phantom.lighting import illuminant
+from bsa_vision.phantom.camera_effects import (
+    CameraEffects,
+    random_effects,
+    take_photo,
+    through_jpeg,
+)
+from bsa_vision.phantom.folder import (
+    claim_folder,
+    textures_digest,
+    write_picture,
+    write_whole,
+)
+from bsa_vision.phantom.lighting import illuminant, open_light
 from bsa_vision.phantom.render import render, subject_brightness
 from bsa_vision.phantom.scene import (
     Case,
@@ -24,7 +46,7 @@ from bsa_vision.phantom.scene import (
     make_case,
     random_dressings,
 )
-from bsa_vision.phantom.views import VIEWS, view_groups
+from bsa_vision.phantom.views import DEFAULT_VIEWS, PORTRAIT_GROUPS, VIEWS, view_groups
 
 #: Consecutive seeds that show the same patient.
 SAMPLES_PER_PATIENT = 4
@@ -37,29 +59,79 @@ _DAYS = {
     Label.DETACHED: (-1.0, 14.0),
     Label.REEPITHELIALISED: (5.0, 20.0),
 }
-_SUPERSAMPLE = 1.15
+#: Share of the photos that come out of the colour correction; the rest had no card.
+_CORRECTED_SHARE = 0.8
+#: Side of an imagined patch in pixels.
+_PATCH_PX = 8
 
 
 @lru_cache(maxsize=2)
-def _case(number: int, textures: Path | None, healthy: bool) -> Case:
+def _case(number: int, textures: Path | None) -> Case:
+    """The patient of that number: for training, every eighth is healthy and extents vary more."""
     rng = np.random.default_rng([number, 6])
-    extent = rng.uniform(0.3, 0.8) if rng.random() < 0.5 else np.exp(rng.uniform(-3.5, -0.9))
-    return make_case(1_000_000 + number, textures, 0.0 if healthy else float(extent))
+    extent: float | None = None
+    if part_of(number) == "train":
+        extent = float(
+            rng.uniform(0.3, 0.8) if rng.random() < 0.5 else np.exp(rng.uniform(-3.5, -0.9))
+        )
+        if number % 8 == 0:
+            extent = 0.0
+    return make_case(1_000_000 + number, textures, extent)
+
+
+def part_of(number: int) -> str:
+    """Part of the split that a patient is in: of ten, eight train, one val and one test."""
+    return {8: "val", 9: "test"}.get(number % 10, "train")
 
 
 def training_scene(
     seed: int, size: tuple[int, int], textures: Path | None = None
-) -> tuple[Scene, np.random.Generator]:
-    """The scene of one training photo, and the source of chance for what follows."""
+) -> tuple[Scene, float, np.random.Generator]:
+    """The scene of one photo, the harshness of its camera, and the source of chance for the rest.
+
+    Photos of the train part seek out rare states, odd views and bad conditions; those of the other
+    parts are the usual ones of a study, so that what is counted and set on them holds in use.
+    """
     rng = np.random.default_rng([seed, 5])
     number = seed // SAMPLES_PER_PATIENT
-    case = _case(number, textures, number % 8 == 0)
+    case = _case(number, textures)
+    if part_of(number) == "train":
+        day, framing = _sought_photo(rng, case, size)
+        dressings = random_dressings(rng, case, float(rng.choice((0.0, 0.0, 1.0, 3.0, 8.0))))
+        harshness = float(rng.uniform(0.1, 1))
+    else:
+        day, framing = _usual_photo(rng, size)
+        dressings = random_dressings(rng, case, 1.2)
+        harshness = framing.harshness
+    return build_scene(case, day, dressings, framing, seed), harshness, rng
+
+
+def _usual_photo(rng: np.random.Generator, size: tuple[int, int]) -> tuple[float, Framing]:
+    """Day and framing as in a photo series; `size` is turned as the view wants it."""
+    view = VIEWS[DEFAULT_VIEWS[rng.integers(len(DEFAULT_VIEWS))]]
+    short, long = sorted(size)
+    framing = Framing(
+        view=view,
+        size=(short, long) if view.group in PORTRAIT_GROUPS else (long, short),
+        focal_35mm=float(rng.uniform(26, 41)),
+        fill=float(rng.uniform(0.8, 0.95)),
+        close_up=None,
+        with_sheet=True,
+        harshness=0.3,
+    )
+    return float(rng.choice((0, 2, 5, 7, 10, 15))), framing
+
+
+def _sought_photo(
+    rng: np.random.Generator, case: Case, size: tuple[int, int]
+) -> tuple[float, Framing]:
+    """Day and framing that show much of a state drawn at random."""
     target = _TARGETS[rng.choice(4, p=_TARGET_SHARE)]
     day = _telling_day(rng, case, target)
     names = tuple(VIEWS)
     view = VIEWS[names[rng.integers(len(names))]]
     close_up = None
-    if rng.random() < 0.55:
+    if rng.random() < 0.4:
         places = lesion_vertices(case, day, target)
         if not places.size:
             places = view_groups()["whole"]
@@ -71,11 +143,10 @@ def training_scene(
         focal_35mm=float(rng.uniform(24, 65)),
         fill=float(rng.uniform(0.75, 1.25)),
         close_up=close_up,
-        with_sheet=bool(rng.random() < 0.55),
-        harshness=float(rng.uniform(0.3, 1)),
+        with_sheet=bool(rng.random() < 0.7),
+        harshness=float(rng.uniform(0.1, 1)),
     )
-    dressings = random_dressings(rng, case, float(rng.choice((0.0, 0.0, 1.0, 3.0, 8.0))))
-    return build_scene(case, day, dressings, framing, seed), rng
+    return day, framing
 
 
 def _telling_day(rng: np.random.Generator, case: Case, target: Label) -> float:
@@ -105,11 +176,39 @@ def render_sample(
     -------
     uint8 (height, width, 3) sRGB and uint8 (height, width) label codes.
     """
-    scene, rng = training_scene(seed, size, textures)
-    rendering = render(scene, _SUPERSAMPLE)
-    effects = random_effects(rng, illuminant(scene.lighting), subject_brightness(rendering), 1.0)
-    photo = take_photo(rendering.light, effects)
-    return through_jpeg(photo, effects.jpeg_quality), rendering.mask
+    scene, harshness, rng = training_scene(seed, size, textures)
+    rendering = render(scene)
+    effects = random_effects(
+        rng, illuminant(scene.lighting), subject_brightness(rendering), harshness
+    )
+    photo = through_jpeg(take_photo(rendering.light, effects), effects.jpeg_quality)
+    if rng.random() < _CORRECTED_SHARE:
+        towards = -scene.camera.r[2] + 0.3 * rng.normal(size=3)
+        photo = _corrected(photo, open_light(scene.lighting, towards), effects)
+    return photo, rendering.mask
+
+
+def _corrected(
+    photo: NDArray[np.uint8], light: NDArray[np.float32], effects: CameraEffects
+) -> NDArray[np.uint8]:
+    """The photo after the correction by a card that lay in `light` (3,); as it is if unreadable."""
+    card = np.maximum(reference_linear(), 0).astype(np.float32) * light
+    tiles = np.kron(card.reshape(4, 6, 3), np.ones((_PATCH_PX, _PATCH_PX, 1), np.float32))
+    near = replace(effects, vignette=0.0, motion_px=(0.0, 0.0), blur_px=0.3, sharpen=0.0)
+    seen = take_photo(tiles, near)
+    patches = seen.reshape(4, _PATCH_PX, 6, _PATCH_PX, 3).transpose(0, 2, 1, 3, 4)
+    patches = patches.reshape(24, -1, 3)
+    means = patches.mean(axis=1)
+    sample = CardSample(
+        linear=srgb_to_linear(patches).mean(axis=1),
+        clipped=((means < 2) | (means > 253)).any(axis=1),
+        spoilt=np.zeros(24, np.bool_),
+        centres_mm=np.zeros((24, 2)),
+        agreement=1.0,
+        rectified=seen,
+    )
+    fit = fit_colour(sample, None)
+    return fit.apply(photo) if isinstance(fit, ColourFit) else photo
 
 
 def write_training_set(
@@ -123,8 +222,9 @@ def write_training_set(
 ) -> None:
     """Render a training folder: ``images/``, ``masks/`` and ``dataset.json``.
 
-    Photos that are there already are kept, so that an interrupted run can be taken up again. What
-    is written does not depend on the number of workers.
+    Photos that are there already are kept, so that an interrupted run can be taken up again, and
+    more photos added: ``rendering.json``, written first, says with which settings. What is written
+    does not depend on the number of workers.
 
     Parameters
     ----------
@@ -134,7 +234,21 @@ def write_training_set(
     size : (width, height) of the photos; half of them, by chance, are turned.
     textures : folder of skin maps, or None.
     progress : called with photos done and `count`.
+
+    Raises
+    ------
+    InputError
+        When `out` was begun with another seed, size, textures or version of the software.
+    OSError
+        When a file cannot be written.
     """
+    settings = {
+        "kind": "training",
+        "seed": seed,
+        "size": size,
+        "textures": textures_digest(textures),
+    }
+    claim_folder(out, settings, "images/*")
     for folder in ("images", "masks"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     seeds = range(seed, seed + count)
@@ -159,15 +273,14 @@ def write_training_set(
         "patients": {sample_name(n): f"P{n // SAMPLES_PER_PATIENT:06d}" for n in seeds},
         "split": _split(seeds),
     }
-    (out / "dataset.json").write_text(canonical_json(document), encoding="utf-8")
+    write_whole(out / "dataset.json", canonical_json(document).encode())
 
 
 def _split(seeds: range) -> dict[str, list[str]]:
     """Eight of ten patients for training, one for validation, one for testing."""
     split: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for number in seeds:
-        part = {8: "val", 9: "test"}.get(number // SAMPLES_PER_PATIENT % 10, "train")
-        split[part].append(sample_name(number))
+        split[part_of(number // SAMPLES_PER_PATIENT)].append(sample_name(number))
     return split
 
 
@@ -188,6 +301,6 @@ def _write_batch(job: tuple[Path, list[int], tuple[int, int], Path | None]) -> i
         turned = np.random.default_rng([seed, 7]).random() < 0.5
         image, mask = render_sample(seed, size[::-1] if turned else size, textures)
         # The photo went through its own JPEG already; this one only stores it.
-        cv2.imwrite(str(image_file), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-        cv2.imwrite(str(mask_file), mask)
+        write_picture(image_file, image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        write_picture(mask_file, mask)
     return len(seeds)

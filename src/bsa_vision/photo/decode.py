@@ -8,12 +8,10 @@ from bsa_vision.core.errors import Refused
 from bsa_vision.core.provenance import sha256_hex
 from bsa_vision.photo.admission import admit
 from bsa_vision.photo.colour_profile import to_srgb
+from bsa_vision.photo.exif import FULL_FRAME_DIAGONAL_MM
 from bsa_vision.photo.flatten import orient, shrink
 from bsa_vision.photo.rasters import decode_raster
 from bsa_vision.photo.records import Photo
-
-#: Diagonal of the 36 x 24 mm frame that EXIF's "35 mm equivalent" refers to (CIPA DCG-001).
-FULL_FRAME_DIAGONAL_MM = 43.267
 
 
 def read_photo(path: Path, max_side: int | None = None) -> Photo | Refused:
@@ -22,7 +20,7 @@ def read_photo(path: Path, max_side: int | None = None) -> Photo | Refused:
     The format is that of the content, whatever the name says. EXIF orientation (or the HEIC
     container's own) is applied once; 16-bit samples keep their upper 8 bits; transparent parts
     become white; an embedded colour profile is honoured. Of several pictures in a file, the primary
-    one is read.
+    one is read. The focal length of a cropped photo counts as unknown.
 
     Parameters
     ----------
@@ -55,7 +53,8 @@ def read_photo(path: Path, max_side: int | None = None) -> Photo | Refused:
     pixels = orient(to_srgb(pixels, raster.mode, raster.profile), raster.facts.orientation)
     pixels.setflags(write=False)
     width, height = raster.full_size
-    focal = raster.facts.focal_35mm
+    # The field of view that the camera wrote is that of the whole picture.
+    focal = None if raster.facts.is_crop(raster.full_size) else raster.facts.focal_35mm
     return Photo(
         pixels=pixels,
         digest=sha256_hex(data),

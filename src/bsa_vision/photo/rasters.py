@@ -1,7 +1,7 @@
 """Decode an admitted photo file to pixels, as small as the reader wants them."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -126,7 +126,7 @@ def _raster(image: Image.Image, facts: CaptureFacts) -> Raster | Refused:
 
 
 def _upright(facts: CaptureFacts) -> CaptureFacts:
-    return CaptureFacts(captured_at=facts.captured_at, focal_35mm=facts.focal_35mm)
+    return replace(facts, orientation=1)
 
 
 def _tiff_pixels_are_inside(image: TiffImageFile, file_bytes: int) -> bool:

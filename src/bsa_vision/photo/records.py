@@ -26,7 +26,8 @@ class Photo:
     digest : hex SHA-256 of the original file's bytes.
     full_size : (width, height) in pixels, as displayed, at full resolution.
     captured_at : ISO 8601 local time, with the offset from UTC where the camera wrote one.
-    focal_px : focal length in pixels of the full-size photo; None where the camera wrote none.
+    focal_px : focal length in pixels of the full-size photo; None where the camera wrote none
+        or the photo was cropped.
     source_format : "JPEG", "PNG", "TIFF" or "HEIC", from the content, whatever the file's name.
 
     Raises

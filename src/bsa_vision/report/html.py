@@ -21,6 +21,27 @@ _LABEL_WORDS = {
     Label.REEPITHELIALISED: "re-epithelialised",
     Label.NOT_ASSESSABLE: "not assessable (dressing, device, glare)",
 }
+#: Flags of a visit, of the maximum or of a rate, as they stand beside the number.
+_FLAG_WORDS = {
+    "nothing_assessed": "no skin assessed",
+    "sparsely_seen": "too little skin seen",
+    "mostly_filled": "mostly estimated",
+    "capped": "capped",
+    "provisional": "provisional",
+}
+_PHOTOGRAPH_MORE = (
+    "Photograph the views that are missing, and skin beneath dressings when they are changed; "
+    "“What was not assessed” names the regions."
+)
+#: What the flags of a visit mean, and what to do.
+_VISIT_FLAG_NOTES = {
+    "nothing_assessed": "no photo of this visit could be used, so there are no numbers. The "
+    "remarks under “Photo quality” say why, and what to do.",
+    "sparsely_seen": "too little of the skin was seen to speak for the whole body, so there are no "
+    f"numbers for it. {_PHOTOGRAPH_MORE}",
+    "mostly_filled": "more than half of the skin was not assessed. Most of each number is an "
+    f"estimate from the skin that was. {_PHOTOGRAPH_MORE}",
+}
 #: Regions named in words; the table below them has them all.
 _MOST_NAMED = 4
 _LEAST_NAMED_PERCENT = 0.05
@@ -46,7 +67,9 @@ def report_html(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, interval=_interval, words=_words)
+    environment.filters.update(
+        number=_number, interval=_interval, words=_words, flag=_FLAG_WORDS.__getitem__
+    )
     return environment.get_template("report.html.j2").render(
         document=document,
         charts={day: _data_uri(picture) for day, picture in sorted(charts.items())},
@@ -59,7 +82,47 @@ def report_html(
         not_assessed=[(visit, describe_not_assessed(visit)) for visit in document["visits"]],
         regions=_region_rows(document["visits"]),
         reasons=_reasons(document),
+        flag_notes=describe_flags(document),
+        masks_made_by=_masks_made_by(document),
     )
+
+
+def describe_flags(document: Record) -> list[str]:
+    """What is to be known of numbers that rest on little skin, and what to do about it."""
+    endpoints = document["endpoints"]
+    notes = [
+        f"D{visit['day']}: {_VISIT_FLAG_NOTES[flag]}"
+        for visit in document["visits"]
+        for flag in visit["flags"]
+    ]
+    maximum = endpoints["max_counted_bsa"]
+    if "mostly_filled" in maximum["flags"]:
+        notes.append(
+            f"The maximal counted BSA is that of D{maximum['day']}, on which more than half of the "
+            "skin was not assessed: every rate is divided by a number that is mostly an estimate."
+        )
+    filled = [
+        f"D{day}"
+        for day, rate in endpoints["reepithelialisation_rate"].items()
+        if "mostly_filled" in rate["flags"]
+    ]
+    if filled:
+        notes.append(
+            f"Re-epithelialisation rate of {', '.join(filled)}: more than half of the skin was not "
+            "assessed on that day or on the day of the maximum. Do not compare it with rates of "
+            "patients who were photographed from all sides."
+        )
+    return notes
+
+
+def _masks_made_by(document: Record) -> str:
+    model = document["provenance"]["model"]
+    if model["name"] is not None:
+        return f"{model['name']}, SHA-256 {model['digest']}"
+    sources = {photo["mask_source"] for visit in document["visits"] for photo in visit["photos"]}
+    if "given" in sources:
+        return "none: all masks were given"
+    return "none: no photo came as far as a mask; see the remarks under “Photo quality”"
 
 
 def describe_not_assessed(visit: Record) -> str:

@@ -30,6 +30,8 @@ ESTIMATE_KEYS = (
     *(state.name.lower() for state in reversed(SKIN_STATES) if state not in COUNTED),
 )
 
+#: A mask cannot tell what was felt from what only looks like it (see annotations/README.md).
+_NOT_CONFIRMED = "no mark of a bedside examination enters the measurement yet"
 _NOT_AFTER_D0 = "the visit is not after day 0, with which later ones are compared"
 
 Document = dict[str, Any]
@@ -111,6 +113,7 @@ class Provenance:
     model_name, model_digest : of the segmentation weights; None when all masks were given.
     chart_version : version of the body chart.
     settings : further settings of the run, JSON-able.
+    model_notes : what the model's card says of how it was made, a sentence or more each.
     """
 
     software: str
@@ -118,6 +121,7 @@ class Provenance:
     model_digest: str | None
     chart_version: str
     settings: Mapping[str, Any]
+    model_notes: tuple[str, ...] = ()
 
 
 def results_document(
@@ -151,7 +155,11 @@ def results_document(
         "endpoints": _endpoints(measures),
         "provenance": {
             "software": provenance.software,
-            "model": {"name": provenance.model_name, "digest": provenance.model_digest},
+            "model": {
+                "name": provenance.model_name,
+                "digest": provenance.model_digest,
+                "notes": list(provenance.model_notes),
+            },
             "chart_version": provenance.chart_version,
             "severity_rule": measures.severity.rule,
             "settings": {**provenance.settings, "measures": measures.settings.as_document()},
@@ -223,6 +231,9 @@ def _visit(visit: VisitMeasures, photos: Sequence[PhotoFacts]) -> Document:
     return {
         "day": visit.day,
         **{name: _estimate(estimate) for name, estimate in visit.estimates.items()},
+        # Nikolsky's sign is felt: only a mark made at the bedside could confirm a share.
+        "detachable_confirmed": None,
+        "detachable_confirmed_reason": _NOT_CONFIRMED,
         "seen_percent": {name: _percent(value) for name, value in visit.seen_percent.items()},
         "counted_bsa_bounds": {"all_healthy": _percent(low), "all_affected": _percent(high)},
         "not_assessed_percent": _percent(visit.not_assessed_percent),

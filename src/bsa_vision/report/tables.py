@@ -1,12 +1,13 @@
 """The results as CSV files that spreadsheets open without questions.
 
-Percentages are of BSA unless the column says ``of_max``. Comma-separated, one header line, CR LF
-line ends. The byte-order mark that makes Excel read UTF-8 is written only when there is anything
-beyond ASCII, so that plain readers rarely meet it.
+Percentages are of BSA unless the column says ``of_max``. Comma-separated, decimal point, one header
+line, CR LF line ends. The byte-order mark that makes Excel read UTF-8 is written only when there is
+anything beyond ASCII, so that plain readers rarely meet it.
 """
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,18 @@ _ESTIMATE_COLUMNS = tuple(
 )
 #: First characters that a spreadsheet would take for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: What a spreadsheet would take for a number, and change: 0012, 3E5.
+_NUMBER = re.compile(r"\d+(\.\d*)?(e[+-]?\d+)?", re.IGNORECASE)
+#: ... or for a date: 01-03, 1.2.26, MAR-12, 3mars26. Whether the word is a month is looked up.
+_DATE = re.compile(r"\d{1,4}([-./]\d{1,4}){1,2}")
+_DATE_WITH_MONTH = re.compile(r"(\d{1,4}[-./]?)?([a-z]{3,})((?:[-./]?\d{1,4}){0,2})", re.IGNORECASE)
+#: Names in English, French and German; spreadsheets also know their beginnings.
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december", "janvier", "fevrier", "mars", "avril", "mai", "juin"),
+    *("juillet", "aout", "septembre", "octobre", "novembre", "decembre", "januar", "februar"),
+    *("maerz", "mrz", "juni", "juli", "oktober", "dezember"),
+)
 
 
 def visits_csv(document: Mapping[str, Any]) -> bytes:
@@ -124,7 +137,17 @@ def _write(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> bytes:
 
 
 def _harmless(cell: Cell) -> Cell:
-    """Text that a spreadsheet will not run as a formula; None becomes an empty cell."""
-    if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS):
+    """Text that a spreadsheet takes for text, not a formula, number or date; None stays empty."""
+    if isinstance(cell, str) and (cell.startswith(_FORMULA_STARTS) or _reads_as_value(cell)):
         return f"'{cell}"
     return cell
+
+
+def _reads_as_value(text: str) -> bool:
+    """Whether a spreadsheet would turn a text into a number or a date."""
+    if _NUMBER.fullmatch(text) or _DATE.fullmatch(text):
+        return True
+    found = _DATE_WITH_MONTH.fullmatch(text)
+    if found is None or not (found[1] or found[3]):
+        return False
+    return any(month.startswith(found[2].lower()) for month in _MONTHS)

@@ -9,6 +9,10 @@ from bsa_vision.report.html import report_html
 from bsa_vision.report.tables import regions_csv, visits_csv
 
 RESULTS_NAME = "results.json"
+REPORT_NAME = "report.html"
+VISITS_NAME, REGIONS_NAME = "visits.csv", "regions.csv"
+CHARTS_FOLDER = "charts"
+_UNFINISHED = ".unfinished"
 
 
 def write_report(
@@ -19,8 +23,8 @@ def write_report(
 ) -> Path:
     """Write all files of one series and return the path of its report.
 
-    ``results.json`` of an earlier run goes first, the new one is written last and every file in one
-    step, so that an interrupted run leaves no results document beside files of another run.
+    What an earlier run wrote goes first, ``results.json`` is written last and every file in one
+    step, so that an interrupted run leaves nothing of another run, and no results document.
 
     Parameters
     ----------
@@ -30,27 +34,32 @@ def write_report(
     thumbnails : picture by photo file name as in the document, JPEG or PNG.
     """
     discard_results(out_dir)
-    report = out_dir / "report.html"
-    drawn = {out_dir / "charts" / f"{day_name(day)}.png": charts[day] for day in charts}
-    for path, picture in drawn.items():
-        _write(path, picture)
-    discard_pictures(out_dir / "charts", drawn.keys())
-    _write(out_dir / "visits.csv", visits_csv(document))
-    _write(out_dir / "regions.csv", regions_csv(document))
+    report = out_dir / REPORT_NAME
+    for day, picture in charts.items():
+        _write(out_dir / CHARTS_FOLDER / f"{day_name(day)}.png", picture)
+    _write(out_dir / VISITS_NAME, visits_csv(document))
+    _write(out_dir / REGIONS_NAME, regions_csv(document))
     _write(report, report_html(document, charts, thumbnails).encode())
     _write(out_dir / RESULTS_NAME, canonical_json(document).encode())
     return report
 
 
 def discard_results(out_dir: Path) -> None:
-    """Remove the results document of an earlier run, before any of its other files changes."""
-    (out_dir / RESULTS_NAME).unlink(missing_ok=True)
+    """Remove what an earlier run made of its masks, before any of them changes.
+
+    The results document goes first: where it is, all else is of the same run.
+    """
+    for name in (RESULTS_NAME, REPORT_NAME, VISITS_NAME, REGIONS_NAME):
+        path = out_dir / name
+        path.unlink(missing_ok=True)
+        _unfinished(path).unlink(missing_ok=True)
+    discard_pictures(out_dir / CHARTS_FOLDER, ())
 
 
 def discard_pictures(folder: Path, kept: Collection[Path]) -> None:
     """Remove PNG files in and below a folder, and unfinished ones, except those that are `kept`."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix in {".png", ".part"} and path not in kept and path.is_file():
+        if path.suffix in {".png", ".part", _UNFINISHED} and path not in kept and path.is_file():
             path.unlink()
 
 
@@ -61,6 +70,11 @@ def day_name(day: int) -> str:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished = _unfinished(path)
     unfinished.write_bytes(content)
     unfinished.replace(path)
+
+
+def _unfinished(path: Path) -> Path:
+    """Under what name a file is written."""
+    return path.with_name(f".{path.name}{_UNFINISHED}")

@@ -34,10 +34,25 @@ SKIN_CLASSES: dict[int, str] = {int(label): LABEL_NAMES[label] for label in Labe
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is needed to build the network again: the encoder and the decoder's channels."""
+    """What is needed to build the network again.
+
+    Attributes
+    ----------
+    encoder : its name in segmentation-models-pytorch (``tu-`` and a name of timm).
+    decoder_channels : channels of the decoder's stages, coarsest first.
+    encoder_options : further arguments of the encoder, such as the channels of its stages.
+    """
 
     encoder: str
     decoder_channels: tuple[int, ...]
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def from_document(raw: Mapping[str, Any]) -> "Architecture":
+        """Of its JSON form."""
+        return Architecture(
+            str(raw["encoder"]), tuple(raw["decoder_channels"]), dict(raw["encoder_options"])
+        )
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,7 @@ class ModelCard:
             "architecture": {
                 "encoder": self.architecture.encoder,
                 "decoder_channels": list(self.architecture.decoder_channels),
+                "encoder_options": dict(self.architecture.encoder_options),
             },
             "input": {
                 "long_side": self.long_side,
@@ -122,10 +138,7 @@ def read_card(folder: Path) -> ModelCard:
         return ModelCard(
             name=raw["name"],
             classes={int(c["code"]): str(c["name"]) for c in raw["classes"]},
-            architecture=Architecture(
-                encoder=raw["architecture"]["encoder"],
-                decoder_channels=tuple(raw["architecture"]["decoder_channels"]),
-            ),
+            architecture=Architecture.from_document(raw["architecture"]),
             long_side=int(raw["input"]["long_side"]),
             multiple=int(raw["input"]["multiple"]),
             mean=(float(mean[0]), float(mean[1]), float(mean[2])),

@@ -252,7 +252,7 @@ class Crops:
 
     #: A crop's scale relative to a whole photo at `long_side`, drawn log-uniformly: photos are
     #: taken from different distances than the training photos were.
-    SCALES = (0.6, 1.7)
+    SCALES = (0.6, 1.5)
     #: Share of the crops centred on a pixel of a class drawn evenly from those in the photo, so
     #: that rare classes are met often.
     CENTRED_SHARE = 0.65

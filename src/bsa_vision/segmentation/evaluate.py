@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -56,31 +55,47 @@ def evaluate_network(
     return counts
 
 
-def fit_temperature(logits: Tensor, truth: Tensor) -> float:
-    """The temperature that minimises the negative log-likelihood (Guo et al. 2017).
+def fit_calibration(logits: Tensor, truth: Tensor) -> tuple[float, Tensor]:
+    """Temperature and class shifts that minimise the negative log-likelihood.
+
+    The calibrated logits are ``logits / temperature + shift``: the temperature sets how sure the
+    network may be (Guo et al. 2017), the shifts (mean 0) undo what seeking out rare classes in
+    training did to how often it names them, so that areas summed over probabilities are unbiased.
 
     Parameters
     ----------
     logits : (n_pixels, n_classes).
     truth : (n_pixels,) class indices.
+
+    Returns
+    -------
+    The temperature and the shifts (n_classes,); a class that does not occur keeps shift 0.
     """
+    occurring = torch.bincount(truth, minlength=logits.shape[1]) > 0
+    steepness = torch.zeros(1, requires_grad=True)
+    shift = torch.zeros(logits.shape[1], requires_grad=True)
+    optimiser = torch.optim.LBFGS([steepness, shift], max_iter=100, line_search_fn="strong_wolfe")
 
-    def loss(log_temperature: float) -> float:
-        scaled = logits * float(np.exp(-log_temperature))
-        return float(functional.cross_entropy(scaled, truth))
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        value = functional.cross_entropy(logits * steepness.exp() + shift * occurring, truth)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
 
-    result = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
-    return float(np.exp(result.x))
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    final = shift.detach() * occurring
+    final = torch.where(occurring, final - final[occurring].mean(), final)
+    return float(torch.exp(-steepness.detach())), final
 
 
-def calibrate_temperature(
+def calibrate_logits(
     network: nn.Module,
     folder: TrainingFolder,
     names: Sequence[str],
     long_side: int,
     stride: int = 7,
-) -> float:
-    """Temperature from every `stride`-th pixel, both ways, of held-out images."""
+) -> tuple[float, Tensor]:
+    """`fit_calibration` on every `stride`-th pixel, both ways, of held-out images."""
     device = torch.device("cpu")
     values, targets = [], []
     for logits, truth in held_out_logits(network, folder, names, long_side, device):
@@ -89,4 +104,4 @@ def calibrate_temperature(
         labelled = thin_truth != IGNORED
         values.append(thin[labelled])
         targets.append(thin_truth[labelled])
-    return fit_temperature(torch.cat(values), torch.cat(targets))
+    return fit_calibration(torch.cat(values), torch.cat(targets))

@@ -20,7 +20,7 @@ from bsa_vision.segmentation.card import (
     file_sha256,
 )
 from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
-from bsa_vision.segmentation.evaluate import calibrate_temperature, evaluate_network
+from bsa_vision.segmentation.evaluate import calibrate_logits, evaluate_network
 from bsa_vision.segmentation.metrics import agreement_document
 from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, HalfResolutionUnet, deployed
 from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
@@ -31,9 +31,9 @@ from bsa_vision.segmentation.train import CHECKPOINT, RECORD
 def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ()) -> ModelCard:
     """Make a model folder from a training run.
 
-    The temperature is fitted on the held-out validation patients and the figures of the card are
-    counted on the test patients, both without augmentation; a part that is empty leaves its entry
-    out (temperature 1).
+    The temperature, and a shift of each class's logit that goes into the head's bias, are fitted on
+    the held-out validation patients, and the figures of the card are counted on the test patients,
+    both without augmentation; a part that is empty leaves its entry out (temperature 1).
 
     Parameters
     ----------
@@ -53,17 +53,18 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
         msg = f"{run} was trained on other data than {data}."
         raise InputError(msg, "Give the training folder of that run.")
     settings = record["settings"]
-    architecture = Architecture(
-        settings["architecture"]["encoder"], tuple(settings["architecture"]["decoder_channels"])
-    )
+    architecture = Architecture.from_document(settings["architecture"])
     state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_weights(state["average"], folder / WEIGHTS_FILE)
+    average, long_side = state["average"], int(settings["long_side"])
+    _write_weights(average, folder / WEIGHTS_FILE)
     network = build_network(folder, architecture, len(source.classes))
-    long_side = int(settings["long_side"])
     temperature, held_out = 1.0, None
     if source.split["val"]:
-        temperature = calibrate_temperature(network, source, source.split["val"], long_side)
+        temperature, shift = calibrate_logits(network, source, source.split["val"], long_side)
+        average["head.bias"] += temperature * shift
+        _write_weights(average, folder / WEIGHTS_FILE)
+        network = build_network(folder, architecture, len(source.classes))
     if source.split["test"]:
         held_out = _held_out_figures(network, source, long_side)
     card = ModelCard(

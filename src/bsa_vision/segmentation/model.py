@@ -39,6 +39,7 @@ class HalfResolutionUnet(nn.Module):
             encoder_weights=None,
             decoder_channels=(*channels, channels[-1]),
             classes=n_classes,
+            **architecture.encoder_options,
         )
         self.encoder = whole.encoder
         self.decoder = whole.decoder

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bsa_vision.segmentation.card import ModelCard
+from bsa_vision.segmentation.card import Architecture, ModelCard
 
 CARD_TEXT_FILE = "MODEL_CARD.md"
 
@@ -25,11 +25,12 @@ def model_card_text(card: ModelCard) -> str:
         "",
         f"Input: sRGB photo, long side resized to {card.long_side} pixels; works best on photos",
         "corrected against a colour card. Output: class and probabilities per pixel, temperature",
-        f"{card.temperature} (fitted on held-out patients).",
+        f"{card.temperature}; it and the head's bias are calibrated on held-out patients.",
         "",
         "## How it was made",
         f"- Network: U-Net stopped at half resolution, encoder `{card.architecture.encoder}`,",
-        f"  decoder channels {list(card.architecture.decoder_channels)}, random start.",
+        f"  {_options(card.architecture)}, decoder channels",
+        f"  {list(card.architecture.decoder_channels)}.",
         *_training_lines(training),
         *(f"- {note}" for note in training.get("notes", ())),
         "",
@@ -38,18 +39,29 @@ def model_card_text(card: ModelCard) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _options(architecture: Architecture) -> str:
+    """The encoder's options in words."""
+    options = sorted(architecture.encoder_options.items())
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options) or "as it is"
+
+
 def _training_lines(training: Mapping[str, Any]) -> list[str]:
     if not training:
         return []
     data, settings = training["data"], training["settings"]
     counts = ", ".join(f"{n} {part}" for part, n in data["images"].items())
-    start = training["init"] or "random weights"
     return [
         f"- Data: {counts} images of {data['patients']} patients, digest `{data['digest']}`.",
-        f"- Training: from {start}, {training['steps_done']} steps of {settings['batch']} crops",
+        f"- Training: {_start(training['init'])},",
+        f"  {training['steps_done']} steps of {settings['batch']} crops",
         f"  of {settings['crop']}x{settings['crop']} pixels in {training['minutes']} minutes,",
         f"  device {training['device']}, seed {settings['seed']}; moving average kept.",
     ]
+
+
+def _start(init: Mapping[str, str] | None) -> str:
+    """What the weights were before training, in words."""
+    return "random start" if init is None else f"started from {init['name']}, `{init['digest']}`"
 
 
 def _figures(held_out: Mapping[str, Any] | None) -> list[str]:

@@ -1,10 +1,11 @@
-"""Run a shipped model: OpenVINO on the processor, or torch where asked.
+"""Run a model: OpenVINO on the processor, torch on a GPU.
 
 Every inference runs on one thread and several run side by side, so the masks are the same bytes
 whatever number of threads or processes is at work.
 """
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -25,6 +26,8 @@ from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resam
 
 Pixels = NDArray[np.uint8]
 Engine = Literal["auto", "openvino", "torch"]
+#: There where NVIDIA's driver is loaded: a machine without one need not import torch to know.
+GPU_DEVICE = Path("/dev/nvidiactl")
 
 
 class GraphRunner(Protocol):
@@ -86,7 +89,8 @@ def load_segmenter(
     ----------
     name_or_path : name of an installed model, or its folder.
     threads : photos that can be segmented side by side (None: as many as the machine has cores).
-    engine : ``auto`` is OpenVINO; ``torch`` runs on a GPU where there is one.
+    engine : ``auto`` is torch where it is installed and finds a GPU, else OpenVINO; ``torch`` runs
+        on a GPU where there is one, else on the processor.
 
     Raises
     ------
@@ -95,10 +99,19 @@ def load_segmenter(
     """
     folder = find_model(name_or_path)
     card = read_card(folder)
-    if engine == "torch":
+    if engine == "torch" or (engine == "auto" and _finds_gpu()):
         # torch takes seconds to import and the usual engine does without it
         from bsa_vision.segmentation.torch_engine import TorchRunner  # noqa: PLC0415
 
         return ModelSegmenter(card, TorchRunner(folder, card))
     check_files(folder, card, NETWORK_FILES)
     return ModelSegmenter(card, OpenVinoRunner(folder, threads))
+
+
+def _finds_gpu() -> bool:
+    """Whether torch is there and can run on a GPU; only where there is a driver is it imported."""
+    if not GPU_DEVICE.exists() or find_spec("torch") is None:
+        return False
+    import torch  # noqa: PLC0415
+
+    return torch.cuda.is_available()

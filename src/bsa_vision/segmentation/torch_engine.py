@@ -14,12 +14,16 @@ Pixels = NDArray[np.uint8]
 
 
 class TorchRunner:
-    """Float32 torch, channels last."""
+    """Float32 torch, channels last. May be called from several threads."""
 
     def __init__(self, folder: Path, card: ModelCard) -> None:
         check_files(folder, card, (WEIGHTS_FILE,))
         network = build_network(folder, card.architecture, len(card.classes))
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if self._device.type == "cuda":
+            # By default convolutions round to TF32 and may add up in another order each time.
+            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+            torch.backends.cudnn.deterministic = True
         self._graph = deployed(network, card)
         placed(self._graph, self._device)
 

@@ -7,8 +7,8 @@ averaged weights and the place in the sequence of crops are in ``checkpoint.pt``
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,14 @@ from torch.utils.data import DataLoader
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.provenance import canonical_json, document_digest
-from bsa_vision.segmentation.card import WEIGHTS_FILE, Architecture, find_model
+from bsa_vision.segmentation.card import (
+    WEIGHTS_FILE,
+    Architecture,
+    ModelCard,
+    check_files,
+    find_model,
+    read_card,
+)
 from bsa_vision.segmentation.dataset import Crops, TrainingFolder, read_training_folder
 from bsa_vision.segmentation.evaluate import evaluate_network
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights, count_pixels
@@ -34,6 +41,14 @@ RECORD = "run.json"
 #: Settings that say how long and how watched a run is, not what it learns from.
 BUDGET = frozenset({"steps", "minutes", "workers", "val_minutes", "val_images"})
 
+#: A ResNet-10 at half its usual width. From random weights it learns several times faster than
+#: MobileNetV4 at the same cost of a step (docs/BENCHMARKS.md).
+SLIM_RESNET = Architecture(
+    "tu-resnet10t", (128, 64, 32, 16), {"channels": [32, 64, 128, 256], "stem_width": 16}
+)
+#: Network pixels of a photo's long side where neither the caller nor a model says.
+LONG_SIDE = 768
+
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -43,8 +58,9 @@ class TrainSettings:
 
     Attributes
     ----------
-    architecture : the network.
-    long_side : network pixels of a photo's long side.
+    architecture : the network; where training starts from a model, that model's is used instead.
+    long_side : network pixels of a photo's long side; None takes that of the model started from,
+        or `LONG_SIDE`.
     crop, batch : side of the square crops and crops per step.
     steps, minutes : the budget; the learning rate follows the share of it that is spent.
     learning_rate, weight_decay : of AdamW, at the peak of the schedule.
@@ -55,10 +71,8 @@ class TrainSettings:
     val_images : how many held-out images an evaluation uses at most.
     """
 
-    architecture: Architecture = field(
-        default_factory=lambda: Architecture("tu-mobilenetv4_conv_small", (96, 64, 32, 16))
-    )
-    long_side: int = 768
+    architecture: Architecture = SLIM_RESNET
+    long_side: int | None = None
     crop: int = 192
     batch: int = 6
     steps: int = 3000
@@ -76,10 +90,16 @@ class _Run:
     """The changing state of a run."""
 
     def __init__(
-        self, network: nn.Module, folder: TrainingFolder, settings: TrainSettings, out: Path
+        self,
+        network: nn.Module,
+        folder: TrainingFolder,
+        settings: TrainSettings,
+        long_side: int,
+        out: Path,
     ) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network, self.folder, self.settings, self.out = network, folder, settings, out
+        self.long_side = long_side
         placed(network, self.device)
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
@@ -166,7 +186,8 @@ def train(
     ----------
     data : the training folder (see `dataset`).
     out : where ``checkpoint.pt`` and ``run.json`` are written; a run begun there is taken up again.
-    init : name or folder of a model to start from; layers of another shape start at random.
+    init : name or folder of a model to start from, with its architecture. Its head is taken over
+        when its classes are those of `data`; otherwise the head starts at random.
     settings : how to train.
     progress : called with each line of the run's history as it is made.
 
@@ -177,16 +198,19 @@ def train(
     Raises
     ------
     InputError
-        When the data cannot be used, or `out` holds a run with other data or settings.
+        When the data or the model to start from cannot be used, or `out` holds a run with other
+        data or settings.
     """
-    settings = settings or TrainSettings()
     folder = read_training_folder(data)
+    start = None if init is None else find_model(init)
+    card = None if start is None else read_card(start)
+    settings, long_side = _started_from(card, settings or TrainSettings())
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     network = HalfResolutionUnet(settings.architecture, len(folder.classes))
-    if init is not None:
-        load_matching(network, find_model(init))
-    run = _Run(network, folder, settings, out)
+    if start is not None and card is not None:
+        load_model_weights(network, start, card, folder.classes)
+    run = _Run(network, folder, settings, long_side, out)
     record = {
         "data": {
             "digest": folder.digest(),
@@ -195,12 +219,19 @@ def train(
         },
         "classes": {str(code): name for code, name in folder.classes.items()},
         "settings": json.loads(json.dumps(asdict(settings))),
-        "init": init,
+        "init": None if card is None else {"name": card.name, "digest": card.digest},
         "versions": _versions(),
         "device": str(run.device),
     }
     _loop(run, record, progress)
     return out / CHECKPOINT
+
+
+def _started_from(card: ModelCard | None, settings: TrainSettings) -> tuple[TrainSettings, int]:
+    """The settings with what the model to start from decides, and the long side."""
+    long_side = settings.long_side or (LONG_SIDE if card is None else card.long_side)
+    architecture = settings.architecture if card is None else card.architecture
+    return replace(settings, architecture=architecture, long_side=long_side), long_side
 
 
 def _loop(run: _Run, record: dict[str, Any], progress: Progress | None) -> None:
@@ -259,7 +290,7 @@ def _batches(run: _Run) -> Iterator[tuple[Tensor, Tensor]]:
         run.folder,
         run.folder.split["train"],
         side=settings.crop,
-        long_side=settings.long_side,
+        long_side=run.long_side,
         count=(settings.steps - run.step) * settings.batch,
         seed=settings.seed,
         first=run.step * settings.batch,
@@ -286,21 +317,37 @@ def _held_out(run: _Run) -> dict[str, Any]:
     network = HalfResolutionUnet(settings.architecture, len(folder.classes))
     network.load_state_dict(run.average)
     placed(network, run.device)
-    counts = evaluate_network(network, folder, names, settings.long_side, run.device)
+    counts = evaluate_network(network, folder, names, run.long_side, run.device)
     document = agreement_document(counts, folder.classes)
     return {"val": {"mean_dice": document["mean_dice"], "classes": document["classes"]}}
 
 
-def load_matching(network: nn.Module, model: Path) -> None:
-    """Copy a model's weights into the layers of the same name and shape."""
-    own = network.state_dict()
+def load_model_weights(
+    network: nn.Module, model: Path, card: ModelCard, classes: Mapping[int, str]
+) -> None:
+    """Copy a model's weights into a network of its architecture.
+
+    The head is copied when the model's classes are `classes`, in their order; any other layer must
+    be there and fit.
+
+    Raises
+    ------
+    InputError
+        When the weights are not those of the card, or a layer is missing or of another shape.
+    """
+    check_files(model, card, (WEIGHTS_FILE,))
     weights = load_file(model / WEIGHTS_FILE)
-    fits = [k for k, v in weights.items() if k in own and v.shape == own[k].shape]
-    same = {k: weights[k].to(own[k].dtype) for k in fits}
-    if not same:
-        msg = f"No layer of {model.name!r} fits the network to be trained."
-        raise InputError(msg, "Start from a model of the same architecture, or from none.")
-    network.load_state_dict(same, strict=False)
+    same_classes = tuple(card.classes.items()) == tuple(classes.items())
+    wanted = {
+        key: value
+        for key, value in network.state_dict().items()
+        if same_classes or not key.startswith("head.")
+    }
+    unfit = [k for k, v in wanted.items() if k not in weights or weights[k].shape != v.shape]
+    if unfit:
+        msg = f"Model {card.name!r}: {len(unfit)} layers do not fit, the first is {unfit[0]}."
+        raise InputError(msg, "Start from a model written by this version, or from none.")
+    network.load_state_dict({k: weights[k].to(v.dtype) for k, v in wanted.items()}, strict=False)
 
 
 def bfloat16_pays(device: torch.device) -> bool:
