@@ -31,6 +31,21 @@ from bsa_vision.pipeline import REPLICATES, chart_facts
 from true_landmarks import on_surface, true_landmarks, truly_visible
 
 
+def depth_over_focal(facts, size: tuple[int, int]) -> float:
+    """mm per px at the sheet's depth, square-on: the truth's includes the foreshortening."""
+    calibration = facts["calibration"]
+    centre = (np.array(size) - 1) / 2
+    camera = np.array([[facts["focal_px"], 0, centre[0]], [0, facts["focal_px"], centre[1]],
+                       [0, 0, 1]])  # fmt: skip
+    across, down, towards = np.linalg.solve(
+        camera, np.array(calibration["homography_sheet_mm_to_px"])
+    ).T
+    normal = np.cross(across, down)
+    cos_tilt = abs(normal @ towards) / np.linalg.norm(normal) / np.linalg.norm(towards)
+    cos_off = towards[2] / np.linalg.norm(towards)
+    return calibration["mm_per_px"] * float(np.sqrt(cos_tilt / cos_off))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--noise", type=float, default=0.0)
@@ -53,7 +68,7 @@ def main() -> None:
             photo = read_photo(entry.path, max_side=256)
             points = true_landmarks(geometry, size, args.noise, rng)
             facts = next(p for p in true_visit["photos"] if p["file"] == entry.name)
-            scale = facts["calibration"]["mm_per_px"]
+            scale = depth_over_focal(facts, size)
             started = time.perf_counter()
             placement = register(body.rest, points, size, entry.view, photo.focal_px, scale)
             placed = time.perf_counter() - started
