@@ -33,7 +33,8 @@ SETTINGS = TrainSettings(
 NOTES = (
     (
         "Training photos: renderings of synthetic patients (package `phantom`), skin made up or\n"
-        "  from the five CC0 skin maps of the MakeHuman project."
+        "  from the five CC0 skin maps of the MakeHuman project; four of five with the colours\n"
+        "  corrected by a card in their light. The held-out photos are the usual views of a study."
     ),
     (
         "The model has never seen a photo of a real patient: expect it to be unreliable on real\n"

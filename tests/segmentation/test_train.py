@@ -11,7 +11,6 @@ from tests.segmentation.conftest import TINY, write_folder
 from bsa_vision.core.errors import InputError
 from bsa_vision.segmentation.card import WEIGHTS_FILE, Architecture, read_card
 from bsa_vision.segmentation.dataset import IGNORED
-from bsa_vision.segmentation.evaluate import fit_calibration
 from bsa_vision.segmentation.export import build_network, export_model
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights
 from bsa_vision.segmentation.model import HalfResolutionUnet
@@ -148,22 +147,6 @@ def test_exporting_with_other_data_is_refused(trained_run: Path, tmp_path: Path)
         export_model(trained_run, other, tmp_path / "m")
     with pytest.raises(InputError, match="no training run"):
         export_model(tmp_path, other, tmp_path / "m")
-
-
-def test_overconfident_and_partial_logits_are_calibrated() -> None:
-    # True log-odds of two classes at +-1, +-2; the network says three times as much, and prefers
-    # the second class by 1.5. Targets in exact proportion, so the minimum is where that is undone,
-    # up to rounding of the proportions to 1/100000 (relative error of the odds below 1e-3).
-    rows, targets = [], []
-    for odds in (1.0, 2.0, -1.0, -2.0):
-        positives = round(100_000 / (1 + np.exp(-odds)))
-        rows.append(torch.tensor([0.0, 3 * odds + 1.5, 0.0]).repeat(100_000, 1))
-        rows[-1][:, 2] = -50.0
-        targets.append((torch.arange(100_000) < positives).long())
-    temperature, shift = fit_calibration(torch.cat(rows), torch.cat(targets))
-    assert temperature == pytest.approx(3.0, rel=2e-3)
-    assert float(shift[1] - shift[0]) == pytest.approx(-1.5 / 3.0, abs=2e-3)
-    assert float(shift[2]) == 0.0  # a class that does not occur
 
 
 def test_class_weights_favour_rare_classes_within_limits() -> None:

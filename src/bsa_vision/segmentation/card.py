@@ -67,7 +67,7 @@ class ModelCard:
     long_side : photos are resized so that their long side has this many pixels.
     multiple : each side is padded to a multiple of this.
     mean, std : per sRGB channel, in 0-255.
-    temperature : logits are divided by this before the softmax (Guo et al. 2017).
+    temperature : logits are divided by this before the softmax.
     files : file name -> SHA-256, of the weights and of the OpenVINO graph.
     training : data digest, settings, versions and held-out figures; decides nothing at run time.
     """

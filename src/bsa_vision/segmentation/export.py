@@ -20,20 +20,24 @@ from bsa_vision.segmentation.card import (
     file_sha256,
 )
 from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
-from bsa_vision.segmentation.evaluate import calibrate_logits, evaluate_network
+from bsa_vision.segmentation.evaluate import evaluate_network
 from bsa_vision.segmentation.metrics import agreement_document
 from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, HalfResolutionUnet, deployed
 from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
 from bsa_vision.segmentation.openvino_quiet import openvino
 from bsa_vision.segmentation.train import CHECKPOINT, RECORD
 
+#: Logits are divided by this. Less than 1, because areas are summed over probabilities: a doubt of
+#: a few percent on all unaffected skin would add up to more than the lesions. On held-out patients
+#: the areas are then as good as those of the most probable class (docs/BENCHMARKS.md).
+TEMPERATURE = 0.5
+
 
 def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ()) -> ModelCard:
     """Make a model folder from a training run.
 
-    The temperature, and a shift of each class's logit that goes into the head's bias, are fitted on
-    the held-out validation patients, and the figures of the card are counted on the test patients,
-    both without augmentation; a part that is empty leaves its entry out (temperature 1).
+    The figures of the card are counted on the test patients, without augmentation; a folder
+    without test patients has none.
 
     Parameters
     ----------
@@ -56,15 +60,9 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
     architecture = Architecture.from_document(settings["architecture"])
     state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
     folder.mkdir(parents=True, exist_ok=True)
-    average, long_side = state["average"], int(settings["long_side"])
-    _write_weights(average, folder / WEIGHTS_FILE)
+    _write_weights(state["average"], folder / WEIGHTS_FILE)
     network = build_network(folder, architecture, len(source.classes))
-    temperature, held_out = 1.0, None
-    if source.split["val"]:
-        temperature, shift = calibrate_logits(network, source, source.split["val"], long_side)
-        average["head.bias"] += temperature * shift
-        _write_weights(average, folder / WEIGHTS_FILE)
-        network = build_network(folder, architecture, len(source.classes))
+    long_side, held_out = int(settings["long_side"]), None
     if source.split["test"]:
         held_out = _held_out_figures(network, source, long_side)
     card = ModelCard(
@@ -75,7 +73,7 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
         multiple=MULTIPLE,
         mean=MEAN,
         std=STD,
-        temperature=round(temperature, 4),
+        temperature=TEMPERATURE,
         files={},
         training={
             **record,

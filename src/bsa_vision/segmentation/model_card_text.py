@@ -25,7 +25,7 @@ def model_card_text(card: ModelCard) -> str:
         "",
         f"Input: sRGB photo, long side resized to {card.long_side} pixels; works best on photos",
         "corrected against a colour card. Output: class and probabilities per pixel, temperature",
-        f"{card.temperature}; it and the head's bias are calibrated on held-out patients.",
+        f"{card.temperature}: sharper than calibrated, for areas that are summed over them.",
         "",
         "## How it was made",
         f"- Network: U-Net stopped at half resolution, encoder `{card.architecture.encoder}`,",
