@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from bsa_vision.core.errors import InputError
+from bsa_vision.core.files import write_whole
 from bsa_vision.phantom import folder
-from bsa_vision.phantom.folder import claim_folder, textures_digest, write_picture, write_whole
+from bsa_vision.phantom.folder import claim_folder, textures_digest, write_picture
 
 
 def test_the_same_settings_go_on_and_others_are_named(tmp_path):

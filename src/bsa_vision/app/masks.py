@@ -15,6 +15,7 @@ from bsa_vision.app.output import make_writable, refuse_inputs
 from bsa_vision.app.progress import Progress, ProgressEvent
 from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.core.errors import InputError, Refused
+from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.pipeline import DECODE_SIDE, working_picture
@@ -170,14 +171,11 @@ def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
     png = io.BytesIO()
     Image.fromarray(labels).save(png, "PNG")
     # Whole or not at all: half a mask would be scored as one.
-    partial = mask.with_name(f".{mask.name}.part")
     try:
-        partial.write_bytes(png.getvalue())
-        partial.replace(mask)
+        write_whole(mask, png.getvalue())
     except OSError as error:
         reason = f"{mask}: cannot be written: {error.strerror}."
         refused = Refused(NOT_WRITTEN, reason, "Make room, or choose another folder.")
-        partial.unlink(missing_ok=True)
         return MaskOutcome(path, None, refused)
     return MaskOutcome(path, mask, None)
 

@@ -1,7 +1,6 @@
 """One photo of a series as a job: files in, evidence and pictures out; runs in any process."""
 
 import logging
-import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from bsa_vision.chart.body import Body, solve_body
 from bsa_vision.chart.landmarks import parse_landmark_file
 from bsa_vision.chart.patient import Patient
 from bsa_vision.core.errors import InputError, Refused
+from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import N_LABELS
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.photo.records import Photo
@@ -166,6 +166,4 @@ def _write_mask(path: Path, labels: NDArray[np.uint8], full_size: tuple[int, int
     full = cv2.resize(labels, full_size, interpolation=cv2.INTER_NEAREST_EXACT)
     _, data = cv2.imencode(".png", full, [cv2.IMWRITE_PNG_COMPRESSION, 4])
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    partial.write_bytes(data.tobytes())
-    partial.replace(path)
+    write_whole(path, data.tobytes())

@@ -9,14 +9,13 @@ from bsa_vision.calibration.records import ScaleFit
 from bsa_vision.calibration.sheets import SHEETS, Sheet
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import FloatArray
-from bsa_vision.core.units import MmPerPx
+from bsa_vision.core.units import FULL_FRAME_DIAGONAL_MM, MmPerPx
 from bsa_vision.photo.records import Photo
 
 #: Main cameras of phones are 23-30 mm (35 mm equivalent): a log-normal prior on focal length.
 FOCAL_35MM_PRIOR = 26.5
 FOCAL_LOG_SIGMA = 0.15
 FOCAL_OPTIONS = 25
-DIAGONAL_35MM = 43.267
 #: Standard deviation of a refined corner, in pixels, where the paper is flat.
 CORNER_SIGMA_PX = 0.3
 
@@ -107,7 +106,7 @@ def _tilt(homography: FloatArray, placed: PlacedSheet, photo: Photo) -> tuple[fl
     focal length explains the homography, times the prior for phones.
     """
     width, height = photo.full_size
-    prior = FOCAL_35MM_PRIOR / DIAGONAL_35MM * float(np.hypot(width, height))
+    prior = FOCAL_35MM_PRIOR / FULL_FRAME_DIAGONAL_MM * float(np.hypot(width, height))
     options = prior * np.exp(FOCAL_LOG_SIGMA * np.linspace(-3, 3, FOCAL_OPTIONS))
     if photo.focal_px is not None:
         options = np.array([photo.focal_px])

@@ -7,7 +7,7 @@ sampled areas give the numerator and the maximum.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,20 +65,16 @@ class Maximum:
     estimate : with its interval. day : visit of the maximum, or None.
     status : ``"locked"`` once the last planned visit is in or the patient has died, else
         ``"provisional"``.
-    visits : those it is the maximum of. flags : ``"mostly_filled"``.
+    visits : those it is the maximum of; draws : (S,) the maximum in each draw, None without visits.
+    flags : ``"mostly_filled"``.
     """
 
     estimate: Estimate
     day: int | None
     status: str
     visits: tuple[VisitTotals, ...] = field(default=(), compare=False, repr=False)
+    draws: Floats | None = field(default=None, compare=False, repr=False)
     flags: tuple[str, ...] = ()
-
-    @property
-    def draws(self) -> Floats:
-        """(S,) the maximum in each draw."""
-        largest: Floats = np.max([visit.counted_draws for visit in self.visits], axis=0)
-        return largest
 
     def up_to(self, day: int) -> float | None:
         """Largest counted BSA of the visits up to `day`; None before the first."""
@@ -154,14 +150,15 @@ def find_maximum(
     last = min((v.day for v in totals if v.day >= settings.last_planned_day), default=None)
     visits = tuple(visit for visit in totals if last is None or visit.day <= last)
     best = max(visits, key=lambda visit: (visit.counted, -visit.day))
-    maximum = Maximum(
-        Estimate.missing("not yet sampled"),
+    draws: Floats = np.max([visit.counted_draws for visit in visits], axis=0)
+    return Maximum(
+        _with_interval(best.counted, draws, quantiles),
         best.day,
         "provisional" if last is None and death_day is None else "locked",
         visits,
+        draws,
         ("mostly_filled",) if best.mostly_filled else (),
     )
-    return replace(maximum, estimate=_with_interval(best.counted, maximum.draws, quantiles))
 
 
 def _with_interval(value: float, draws: Floats, quantiles: tuple[float, float]) -> Estimate:
@@ -182,16 +179,15 @@ def measure_rate(
     if visit is None:
         return _missing_rate(f"no visit on day {day} could be measured", maximum.status)
     largest = maximum.estimate.percent
-    if not largest or largest < least:
+    if maximum.draws is None or not largest or largest < least:
         reason = too_little_counted(largest, least) if largest else NOTHING_COUNTED
         return _missing_rate(reason, maximum.status)
     healed = float(visit.percent[REEPITHELIALISED_COLUMN])
     uncapped = 100 * healed / largest
-    largest_draws = maximum.draws
     healed_draws = visit.draws[:, REEPITHELIALISED_COLUMN]
     # Where a draw has no counted skin at all, anything healed is complete healing.
     draws = np.where(healed_draws > 0, 100.0, 0.0)
-    np.divide(100 * healed_draws, largest_draws, out=draws, where=largest_draws > 0)
+    np.divide(100 * healed_draws, maximum.draws, out=draws, where=maximum.draws > 0)
     so_far = maximum.up_to(day)
     divisible = so_far is not None and so_far >= least
     flags = ["capped"] if uncapped > 100 else []

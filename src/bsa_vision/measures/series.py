@@ -130,6 +130,10 @@ class _Sampled:
         """Skin not assessed, percent of BSA."""
         return 100.0 if self.area is None else float(self.area.not_assessed.sum())
 
+    def is_sparse(self, settings: EndpointSettings) -> bool:
+        """Whether too little was assessed for percentages of the whole body."""
+        return self.not_assessed_percent > 100 - settings.least_seen_percent
+
 
 def measure_series(
     visits: Sequence[VisitEvidence],
@@ -163,9 +167,7 @@ def measure_series(
             one.not_assessed_percent > _MOSTLY_FILLED_PERCENT,
         )
         for one in sampled
-        if one.area is not None
-        and one.draws is not None
-        and one.not_assessed_percent <= 100 - settings.endpoints.least_seen_percent
+        if one.area is not None and one.draws is not None and not one.is_sparse(settings.endpoints)
     ]
     quantiles = settings.intervals.quantiles
     endpoints = settings.endpoints
@@ -235,7 +237,7 @@ def _measure_visit(
         return _measure_empty_visit(one, chart, rows, settings.endpoints, rate)
     area, draws = one.area, one.draws
     least = settings.endpoints.least_seen_percent
-    sparse = one.not_assessed_percent > 100 - least
+    sparse = one.is_sparse(settings.endpoints)
     unseen_rows = area.not_assessed > rows * (1 - least / 100)
     estimates = (
         _missing_estimates(_too_little_seen(100 - one.not_assessed_percent, "the skin", least))

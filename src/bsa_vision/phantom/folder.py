@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bsa_vision import __version__
 from bsa_vision.core.errors import InputError
+from bsa_vision.core.files import write_whole
 from bsa_vision.core.provenance import canonical_json, document_digest, sha256_hex
 
 RECORD = "rendering.json"
@@ -63,23 +64,6 @@ def textures_digest(textures: Path | None) -> str | None:
         return None
     maps = sorted(textures.glob("*.png"))
     return document_digest({path.name: sha256_hex(path.read_bytes()) for path in maps})
-
-
-def write_whole(file: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    OSError
-        When it cannot be written; an earlier file of the name is then as it was.
-    """
-    partial = file.with_name(f".{file.name}.part")
-    try:
-        partial.write_bytes(data)
-        partial.replace(file)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def write_picture(file: Path, pixels: NDArray[np.uint8], options: Sequence[int] = ()) -> None:

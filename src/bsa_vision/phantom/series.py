@@ -16,17 +16,13 @@ from numpy.typing import NDArray
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.landmarks import LANDMARKS, landmark_points
+from bsa_vision.core.files import write_whole
 from bsa_vision.core.frames import Camera, FloatArray
 from bsa_vision.core.labels import COUNTED, LABEL_NAMES, Label
 from bsa_vision.core.provenance import canonical_json
 from bsa_vision.phantom.camera_effects import random_effects, take_photo
 from bsa_vision.phantom.dressings import Dressing, covered
-from bsa_vision.phantom.folder import (
-    claim_folder,
-    textures_digest,
-    write_picture,
-    write_whole,
-)
+from bsa_vision.phantom.folder import claim_folder, textures_digest, write_picture
 from bsa_vision.phantom.lesions import percent_by_state, vertex_inclination
 from bsa_vision.phantom.lighting import illuminant
 from bsa_vision.phantom.phone_file import write_phone_jpeg

@@ -21,6 +21,7 @@ from bsa_vision.calibration.colour import fit_colour
 from bsa_vision.calibration.records import ColourFit
 from bsa_vision.calibration.reference import reference_linear
 from bsa_vision.calibration.srgb import srgb_to_linear
+from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import LABEL_NAMES, Label
 from bsa_vision.core.provenance import canonical_json
 from bsa_vision.phantom.camera_effects import (
@@ -29,12 +30,7 @@ from bsa_vision.phantom.camera_effects import (
     take_photo,
     through_jpeg,
 )
-from bsa_vision.phantom.folder import (
-    claim_folder,
-    textures_digest,
-    write_picture,
-    write_whole,
-)
+from bsa_vision.phantom.folder import claim_folder, textures_digest, write_picture
 from bsa_vision.phantom.lighting import illuminant, open_light
 from bsa_vision.phantom.render import render, subject_brightness
 from bsa_vision.phantom.scene import (

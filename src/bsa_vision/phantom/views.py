@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.core.frames import Camera, FloatArray
-
-#: Diagonal of the 36 x 24 mm frame behind "35 mm equivalent", in mm.
-DIAGONAL_35MM = 43.267
+from bsa_vision.core.units import FULL_FRAME_DIAGONAL_MM
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ def view_direction(azimuth_deg: float, elevation_deg: float) -> FloatArray:
 
 def focal_pixels(focal_35mm: float, size: tuple[int, int]) -> float:
     """Focal length in pixels of a photo of `size` from its 35 mm equivalent."""
-    return focal_35mm / DIAGONAL_35MM * float(np.hypot(*size))
+    return focal_35mm / FULL_FRAME_DIAGONAL_MM * float(np.hypot(*size))
 
 
 def scaled_camera(camera: Camera, factor: float, size: tuple[int, int]) -> Camera:

@@ -6,9 +6,9 @@ import numpy as np
 
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.provenance import sha256_hex
+from bsa_vision.core.units import FULL_FRAME_DIAGONAL_MM
 from bsa_vision.photo.admission import admit
 from bsa_vision.photo.colour_profile import to_srgb
-from bsa_vision.photo.exif import FULL_FRAME_DIAGONAL_MM
 from bsa_vision.photo.flatten import orient, shrink
 from bsa_vision.photo.rasters import decode_raster
 from bsa_vision.photo.records import Photo

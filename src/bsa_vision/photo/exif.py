@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from datetime import datetime
 
+from bsa_vision.core.units import FULL_FRAME_DIAGONAL_MM
+
 ORIENTATION = 0x0112
 EXIF_IFD = 0x8769
 DATE_TIME_ORIGINAL = 0x9003
@@ -31,8 +33,6 @@ WANTED = {
     FOCAL_LENGTH_IN_35MM_FILM,
 }
 
-#: Diagonal of the 36 x 24 mm frame that EXIF's "35 mm equivalent" refers to (CIPA DCG-001).
-FULL_FRAME_DIAGONAL_MM = 43.267
 # Sensors of small compact cameras to medium format, lenses from ultra-wide to short telephoto: a
 # focal plane beyond these was miswritten, or left behind by a resize.
 SENSOR_DIAGONAL_MM = (5.0, 60.0)
