@@ -32,7 +32,7 @@ print("results schema:", results_schema()["$id"])
 model = find_model(DEFAULT_MODEL)
 if folder not in model.parents:
     sys.exit(f"the model came from {model}, not from the wheel")
-print("model:", load_segmenter().name)
+print("model:", load_segmenter(model).name)
 templates = list(found.parent.glob("report/templates/*"))
 if not templates:
     sys.exit("the wheel has no report template")

@@ -28,7 +28,7 @@ PHOTO_SIZE = (640, 480)
 #: At a long side of 512 the usual photo of a whole body has 4 mm a pixel; a crop of 256 sees a
 #: third of it.
 SETTINGS = TrainSettings(
-    long_side=512, crop=256, batch=4, learning_rate=2.5e-3, average=0.998, val_images=48
+    long_side=512, crop=256, batch=4, learning_rate=2.5e-3, average=0.998, val_every=500
 )
 NOTES = (
     (

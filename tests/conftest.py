@@ -1,6 +1,7 @@
-"""What every test may use: the external data and a reproducible hypothesis."""
+"""What every test may use: the external data, a reproducible hypothesis, no models of a user's."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ settings.register_profile("reproducible", derandomize=True, deadline=None, print
 settings.load_profile("reproducible")
 
 DATA_VARIABLE = "BSA_VISION_DATA"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Neither the models nor the default model of whoever runs the tests, in subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        patch.delenv("BSA_VISION_MODELS", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from PIL import Image
 from tests.calibration.drawing import View, draw_sheet, expose, photograph
 
 from bsa_vision.app import masks
-from bsa_vision.app.masks import evaluate_masks, predict_masks, prediction_document
+from bsa_vision.app.masks import predict_masks, prediction_document
 from bsa_vision.app.progress import ProgressEvent, silent
 from bsa_vision.calibration.sheets import A4_CLASSIC
 from bsa_vision.core.errors import InputError
@@ -146,65 +145,3 @@ def test_no_photos_is_an_input_error(photos: Path, tmp_path: Path, name: str) ->
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=name):
         predict_masks([tmp_path / name], "red", photos / "out", silent)
-
-
-@pytest.fixture
-def truth(tmp_path: Path) -> Path:
-    folder = tmp_path / "data" / "masks"
-    folder.mkdir(parents=True)
-    (tmp_path / "pred").mkdir()
-    return folder
-
-
-def _save(folder: Path, name: str, rows: list[list[int]]) -> None:
-    Image.fromarray(np.array(rows, np.uint8)).save(folder / name)
-
-
-def test_agreement_pools_pixels_over_pairs(truth: Path, tmp_path: Path) -> None:
-    pred = tmp_path / "pred"
-    _save(truth, "a.png", [[4, 4, 1, 1]])
-    _save(pred, "a.png", [[4, 1, 1, 1]])
-    _save(truth, "b.png", [[1, 1, 1, 4]])
-    _save(pred, "b.png", [[1, 1, 4, 4]])
-    document = evaluate_masks(pred, truth, silent)
-    rows = {row["name"]: row for row in document["classes"]}
-    # Detached: 3 true and 3 predicted pixels, 2 in common; unaffected: 5, 5 and 4.
-    assert set(rows) == {"unaffected", "detached"}
-    assert rows["detached"]["dice"] == pytest.approx(4 / 6)
-    assert rows["unaffected"]["dice"] == pytest.approx(8 / 10)
-    assert document["confusion"]["counts"] == [[4, 1], [1, 2]]
-    assert (document["compared"], document["failed"]) == (2, [])
-
-
-def test_classes_are_named_after_the_dataset(truth: Path, tmp_path: Path) -> None:
-    listing = {"classes": {"0": "background", "1": "wound"}}
-    (truth.parent / "dataset.json").write_text(json.dumps(listing))
-    _save(truth, "a.png", [[0, 0]])
-    _save(tmp_path / "pred", "a.png", [[0, 7]])
-    rows = {row["name"]: row for row in evaluate_masks(tmp_path / "pred", truth, silent)["classes"]}
-    assert list(rows) == ["background", "wound", "code 7"]
-    # Nothing is a wound in either mask: no ratio, rather than a perfect one.
-    assert rows["wound"]["dice"] is None
-
-
-def test_pairs_that_cannot_be_compared_are_listed(truth: Path, tmp_path: Path) -> None:
-    pred = tmp_path / "pred"
-    for name in ("good.png", "missing.png", "size.png", "colour.png", "broken.png"):
-        _save(truth, name, [[0, 1]])
-    _save(pred, "good.png", [[0, 1]])
-    _save(pred, "size.png", [[0, 1, 1]])
-    Image.new("RGB", (2, 1)).save(pred / "colour.png")
-    (pred / "broken.png").write_bytes(b"")
-    document = evaluate_masks(pred, truth, silent)
-    assert document["compared"] == 1
-    assert document["pixels"] == 2
-    reasons = {failure["file"]: failure["reason"] for failure in document["failed"]}
-    assert set(reasons) == {"missing.png", "size.png", "colour.png", "broken.png"}
-    assert "2x1 and 3x1" in reasons["size.png"]
-
-
-def test_missing_folders_are_input_errors(truth: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none"):
-        evaluate_masks(tmp_path / "none", truth, silent)
-    with pytest.raises(InputError, match=r"NAME\.png"):
-        evaluate_masks(tmp_path / "pred", truth, silent)

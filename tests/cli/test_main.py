@@ -14,6 +14,7 @@ from bsa_vision.core.errors import InputError
 
 COMMANDS = (
     "score", "calibrate", "predict", "evaluate", "train", "landmarks", "phantom", "sheet", "demo",
+    "models",
 )  # fmt: skip
 #: What help must not wait for: each of these takes longer to import than help may take.
 HEAVY = ("torch", "napari", "openvino", "cv2", "scipy", "trimesh", "matplotlib", "numpy", "PIL")

@@ -1,4 +1,8 @@
 import json
+import random
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -63,3 +67,43 @@ def test_a_folder_that_is_no_training_folder_is_an_input_error(tmp_path: Path) -
     )
     assert type(done.exception).__name__ == "InputError"
     assert "dataset.json" in str(done.exception)
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_to_the_same_weights(
+    training_folder: Path, tmp_path: Path
+) -> None:
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        program = [Path(sys.executable).with_name("bsa-vision"), "train", "--data", training_folder]
+        return subprocess.Popen(
+            [*program, "--out", out, "--steps", "32"], stderr=subprocess.DEVNULL
+        )
+
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert start(whole).wait() == 0
+    killed = start(broken)
+    while not (broken / "run" / "checkpoint.pt").is_file():
+        assert killed.poll() is None
+        time.sleep(0.05)
+    # Anywhere in the last steps, which are then taken again from the checkpoint at step 25.
+    time.sleep(random.uniform(0, 1.5))  # noqa: S311 (no secret)
+    killed.kill()
+    killed.wait()
+    assert not (broken / "card.json").is_file()
+    assert start(broken).wait() == 0
+    for name in ("weights.safetensors", "network.bin", "card.json"):
+        first, second = ((out / name).read_bytes() for out in (whole, broken))
+        if name == "card.json":
+            first, second = (_without_clock(text) for text in (first, second))
+        assert first == second, name
+
+
+def _without_clock(card: bytes) -> bytes:
+    """The card without how long the training took and without the model's name."""
+    document = json.loads(card)
+    document["name"] = ""
+    training = document["training"]
+    training["minutes"] = training["seconds"] = 0
+    for line in training["history"]:
+        line["minutes"] = 0
+    return json.dumps(document).encode()

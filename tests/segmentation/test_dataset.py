@@ -17,6 +17,7 @@ from bsa_vision.segmentation.dataset import (
     check_codes,
     class_indices,
     read_training_folder,
+    recoded,
     split_by_patient,
 )
 
@@ -44,7 +45,7 @@ def test_digest_changes_with_one_pixel_and_not_with_the_place(tmp_path: Path) ->
     one = read_training_folder(write_folder(tmp_path / "one", 6))
     two = read_training_folder(write_folder(tmp_path / "two", 6))
     assert one.digest() == two.digest()
-    path = two.mask_path("p00_0")
+    path = two.masks["p00_0"]
     mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     mask[0, 0] ^= 1
     cv2.imwrite(str(path), mask)
@@ -92,40 +93,71 @@ def test_contradictory_descriptions_are_refused(
         read_training_folder(root)
 
 
-def test_missing_and_odd_masks_are_refused(tmp_path: Path) -> None:
+def test_images_without_a_usable_mask_are_left_out_and_named(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "x", 6)
-    cv2.imwrite(str(root / "masks" / "p00_0.png"), np.zeros((5, 5), np.uint8))
-    with pytest.raises(InputError, match="size of their images"):
-        read_training_folder(root).read("p00_0")
-    (root / "masks" / "p00_0.png").unlink()
+    masks = root / "masks"
+    cv2.imwrite(str(masks / "p00_0.png"), np.zeros((5, 5), np.uint8))
+    (masks / "p00_1.png").unlink()
+    (masks / "p01_0.png").write_bytes(b"no picture")
+    folder = read_training_folder(root)
+    assert folder.left_out == {
+        "p00_0": "'p00_0' is 160x120 but its mask is 5x5",
+        "p00_1": "there is no mask for 'p00_1'",
+        "p01_0": "masks/p01_0.png cannot be decoded",
+    }
+    assert not set(folder.left_out) & {n for names in folder.split.values() for n in names}
+    assert len(folder.images) == 9
+    for path in masks.iterdir():
+        path.unlink()
     with pytest.raises(InputError, match="no mask for 'p00_0'"):
         read_training_folder(root)
     with pytest.raises(InputError, match=r"dataset\.json is missing"):
         read_training_folder(tmp_path)
 
 
+def test_own_classes_are_mapped_to_the_labels_of_the_chain(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", 6)
+    own = {"0": "cloth", "1": "skin", "9": "raw"}
+    labels = {"cloth": "background", "skin": "unaffected", "raw": "detached"}
+    document = {"classes": own, "labels": labels}
+    (root / "dataset.json").write_text(json.dumps(document))
+    for path in (root / "masks").iterdir():
+        codes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.where(codes < 2, codes, 9).astype(np.uint8))
+    folder = read_training_folder(root)
+    assert tuple(folder.classes.values()) == LABEL_NAMES
+    assert set(np.unique(folder.read_codes("p00_0"))) <= {0, 1, 4}
+    check_codes(folder)
+    # A stray 4 is not the file's code of detached skin.
+    assert recoded(np.array([[4, 9, 77]], np.uint8), {9: 4}).tolist() == [[IGNORED, 4, 77]]
+    document["labels"]["raw"] = "wound"
+    (root / "dataset.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="'raw' is mapped to no label"):
+        read_training_folder(root)
+
+
 def test_codes_are_checked_before_training(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "x", 6)
     folder = read_training_folder(root)
     empty = np.zeros((120, 160), np.uint8)
-    cv2.imwrite(str(folder.mask_path(folder.split["train"][0])), empty)
+    cv2.imwrite(str(folder.masks[folder.split["train"][0]]), empty)
     # One empty mask among others is no reason to refuse.
     check_codes(folder)
-    cv2.imwrite(str(folder.mask_path(folder.split["test"][0])), empty + 9)
+    cv2.imwrite(str(folder.masks[folder.split["test"][0]]), empty + 9)
     with pytest.raises(InputError, match="codes of no class: 9"):
         check_codes(folder)
-    cv2.imwrite(str(folder.mask_path(folder.split["test"][0])), empty)
+    cv2.imwrite(str(folder.masks[folder.split["test"][0]]), empty)
     for name in folder.split["train"]:
         mask = folder.read_codes(name).copy()
         mask[mask == 3] = 1
-        cv2.imwrite(str(folder.mask_path(name)), mask)
+        cv2.imwrite(str(folder.masks[name]), mask)
     with pytest.raises(InputError, match="no pixel of detachable"):
         check_codes(folder)
 
 
 def test_a_palette_mask_gives_its_codes_and_a_colour_mask_is_refused(tmp_path: Path) -> None:
     folder = read_training_folder(write_folder(tmp_path / "x", 6))
-    path = folder.mask_path("p00_0")
+    path = folder.masks["p00_0"]
     codes = folder.read_codes("p00_0")
     palette = Image.fromarray(codes)
     palette.putpalette([channel for code in range(256) for channel in (255 - code, 40, 90)])

@@ -13,10 +13,10 @@ from bsa_vision.segmentation.card import WEIGHTS_FILE, Architecture, read_card
 from bsa_vision.segmentation.dataset import IGNORED
 from bsa_vision.segmentation.export import build_network, export_model
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights
-from bsa_vision.segmentation.model import HalfResolutionUnet
+from bsa_vision.segmentation.model import SkinNetwork
 from bsa_vision.segmentation.train import TrainSettings, load_model_weights, train
 
-SHORT = replace(TINY, steps=6, val_minutes=1e-6)
+SHORT = replace(TINY, steps=6, val_every=1)
 
 
 def test_run_record_says_what_was_done(trained_run: Path) -> None:
@@ -114,7 +114,7 @@ def test_all_layers_are_the_models_but_the_head_of_other_classes(
     classes = {
         code: name if same_classes else f"other {name}" for code, name in card.classes.items()
     }
-    network = HalfResolutionUnet(card.architecture, len(classes))
+    network = SkinNetwork(card.architecture, len(classes))
     load_model_weights(network, model_folder, card, classes)
     trained = build_network(model_folder, card.architecture, len(classes)).state_dict()
     state = network.state_dict()
@@ -125,7 +125,7 @@ def test_all_layers_are_the_models_but_the_head_of_other_classes(
 def test_a_model_whose_layers_do_not_fit_is_refused(model_folder: Path) -> None:
     card = read_card(model_folder)
     wider = Architecture(card.architecture.encoder, (32, 24, 16, 16))
-    network = HalfResolutionUnet(wider, len(card.classes))
+    network = SkinNetwork(wider, len(card.classes))
     with pytest.raises(InputError, match=r"'discs-1': .* do not fit, the first is decoder\."):
         load_model_weights(network, model_folder, card, card.classes)
 

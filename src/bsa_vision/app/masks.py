@@ -1,7 +1,6 @@
-"""Folders of photos to folders of masks, and masks against masks."""
+"""Folders of photos to folders of masks."""
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +15,13 @@ from bsa_vision.app.progress import Progress, ProgressEvent
 from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
-from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.pipeline import DECODE_SIDE, working_picture
 from bsa_vision.segmentation.api import Segmenter
 from bsa_vision.segmentation.card import SKIN_CLASSES
-from bsa_vision.segmentation.mask_file import read_mask
-from bsa_vision.segmentation.metrics import agreement_document, confusion
 from bsa_vision.segmentation.predict import load_segmenter
 
 PREDICTION_FORMAT = "bsa-vision-prediction/1"
-EVALUATION_FORMAT = "bsa-vision-evaluation/1"
 #: Code of the refusal of a photo whose mask could not be written.
 NOT_WRITTEN = "mask_not_written"
 
@@ -40,6 +35,20 @@ class MaskOutcome:
     photo: Path
     mask: Path | None
     refused: Refused | None
+
+
+@dataclass(frozen=True)
+class PreparedPhoto:
+    """What a model is shown of a photo.
+
+    Attributes
+    ----------
+    pixels : sRGB uint8 (h, w, 3), at the size and in the colours the model is made for.
+    full_size : width and height of the photo itself as displayed.
+    """
+
+    pixels: NDArray[np.uint8]
+    full_size: tuple[int, int]
 
 
 def predict_masks(
@@ -91,46 +100,6 @@ def prediction_document(outcomes: Sequence[MaskOutcome], model: str) -> dict[str
     }
 
 
-def evaluate_masks(predicted: Path, truth: Path, progress: Progress) -> dict[str, Any]:
-    """Agreement of the masks of two folders, paired by name, pixels pooled over all pairs.
-
-    The classes are those of the ``dataset.json`` beside the true masks' folder where there is one,
-    else the labels of the measuring chain that occur. True masks without a prediction, and pairs
-    that cannot be compared, are listed under ``failed``.
-
-    Raises
-    ------
-    InputError
-        When a folder is missing or the true folder holds no mask.
-    """
-    for folder in (predicted, truth):
-        if not folder.is_dir():
-            reason = f"{folder}: needed a folder of masks, got none."
-            raise InputError(reason, "Check the path.")
-    names = sorted(path.name for path in truth.glob("*.png"))
-    if not names:
-        reason = f"{truth}: needed masks named NAME.png, got none."
-        raise InputError(reason, "Check the path.")
-    classes = _classes_beside(truth)
-    table: NDArray[np.int64] = np.zeros((256, 256), dtype=np.int64)
-    failed: list[dict[str, str]] = []
-    for number, name in enumerate(names, start=1):
-        counted = _count_pair(truth / name, predicted / name)
-        if isinstance(counted, Refused):
-            failed.append({"file": name, "reason": counted.reason})
-        else:
-            table += counted
-        progress(ProgressEvent("masks", name, number, len(names)))
-    codes, class_names = _codes_and_names(table, classes)
-    counts = table[np.ix_(codes, codes)]
-    return {
-        "format": EVALUATION_FORMAT,
-        "compared": len(names) - len(failed),
-        "failed": failed,
-        **agreement_document(counts, dict(zip(codes, class_names, strict=True))),
-    }
-
-
 def _listed_photos(images: Sequence[Path]) -> list[Path]:
     photos: list[Path] = []
     for path in images:
@@ -161,13 +130,26 @@ def _photos_in(folder: Path) -> list[Path]:
         raise InputError(reason, "Check the folder's permissions.") from None
 
 
-def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
-    scores_skin = dict(segmenter.classes) == SKIN_CLASSES
+def prepared_photo(path: Path, classes: Mapping[int, str]) -> PreparedPhoto | Refused:
+    """A photo as a model of these classes is to be shown it, or why it cannot be used."""
+    scores_skin = dict(classes) == SKIN_CLASSES
     photo = read_photo(path, DECODE_SIDE if scores_skin else None)
     if isinstance(photo, Refused):
-        return MaskOutcome(path, None, photo)
+        return photo
     pixels = working_picture(photo, calibrate(photo)) if scores_skin else photo.pixels
-    labels = segmenter.segment(pixels).labels_at(photo.full_size)
+    return PreparedPhoto(pixels, photo.full_size)
+
+
+def found_labels(photo: PreparedPhoto, segmenter: Segmenter) -> NDArray[np.uint8]:
+    """A model's mask of a photo at its full size: uint8 (H, W), in the model's codes."""
+    return segmenter.segment(photo.pixels).labels_at(photo.full_size)
+
+
+def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
+    photo = prepared_photo(path, segmenter.classes)
+    if isinstance(photo, Refused):
+        return MaskOutcome(path, None, photo)
+    labels = found_labels(photo, segmenter)
     png = io.BytesIO()
     Image.fromarray(labels).save(png, "PNG")
     # Whole or not at all: half a mask would be scored as one.
@@ -178,39 +160,3 @@ def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
         refused = Refused(NOT_WRITTEN, reason, "Make room, or choose another folder.")
         return MaskOutcome(path, None, refused)
     return MaskOutcome(path, mask, None)
-
-
-def _count_pair(truth: Path, predicted: Path) -> NDArray[np.int64] | Refused:
-    masks = []
-    for path in (truth, predicted):
-        mask = read_mask(path)
-        if isinstance(mask, Refused):
-            return mask
-        masks.append(mask)
-    if masks[0].shape != masks[1].shape:
-        sizes = " and ".join(f"{mask.shape[1]}x{mask.shape[0]}" for mask in masks)
-        reason = f"{truth.name}: needed masks of one size, got {sizes}."
-        return Refused("mask_size", reason, "Predict from the photo at its full size.")
-    return confusion(masks[0], masks[1], range(256))
-
-
-def _classes_beside(truth: Path) -> Mapping[int, str] | None:
-    listing = truth.parent / "dataset.json"
-    if not listing.is_file():
-        return None
-    try:
-        classes = json.loads(listing.read_text(encoding="utf-8"))["classes"]
-        return {int(code): str(name) for code, name in classes.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        reason = f'{listing}: needed {{"classes": {{code: name, ...}}}}.'
-        raise InputError(reason, "Correct the file or move it away.") from None
-
-
-def _codes_and_names(
-    table: NDArray[np.int64], classes: Mapping[int, str] | None
-) -> tuple[list[int], list[str]]:
-    """Every code that occurs or has a name, and what it is called."""
-    known = dict(enumerate(LABEL_NAMES)) if classes is None else dict(classes)
-    occurring = {int(code) for code in np.flatnonzero(table.sum(axis=0) + table.sum(axis=1))}
-    codes = sorted(occurring if classes is None else occurring | set(known))
-    return codes, [known.get(code, f"code {code}") for code in codes]

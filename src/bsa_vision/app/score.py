@@ -40,8 +40,9 @@ from bsa_vision.measures.settings import EndpointSettings, MeasureSettings
 from bsa_vision.pipeline import REPLICATES, chart_facts
 from bsa_vision.report.results import Provenance, SeriesFacts, results_document
 from bsa_vision.report.write import day_name, discard_pictures, discard_results, write_report
-from bsa_vision.segmentation.card import DEFAULT_MODEL, find_model, read_card
+from bsa_vision.segmentation.card import find_model, read_card
 from bsa_vision.segmentation.predict import load_segmenter
+from bsa_vision.segmentation.registry import default_model
 
 LOG = logging.getLogger(__name__)
 
@@ -147,7 +148,7 @@ def run_settings(
     measures = measures or MeasureSettings()
     if masks == "given":
         return RunSettings(weighting, masks, None, None, None, measures=measures)
-    chosen = model or DEFAULT_MODEL
+    chosen = model or default_model()
     card = read_card(find_model(chosen))
     if not card.scores_skin:
         reason = f"The model {chosen!r} does not give the skin labels 0 to {N_LABELS - 1}."

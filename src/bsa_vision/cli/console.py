@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     BUG = 1
     BAD_INPUT = 2
     SOME_FAILED = 3
+    #: Every item by quality checks, or a model by the gate.
     ALL_REFUSED = 4
 
 

@@ -14,6 +14,7 @@ from bsa_vision.cli import (
     demo,
     evaluate,
     landmarks,
+    models,
     phantom,
     predict,
     score,
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Affected body-surface area and re-epithelialisation, measured from photographs.",
     epilog="Exit codes: 0 done; 1 a bug; 2 bad usage or input; 3 done, but some items failed; "
-    "4 everything was refused.",
+    "4 everything, or the promotion of a model, was refused.",
 )
 for command in (
     score.score,
@@ -45,6 +46,7 @@ for command in (
     demo.demo,
 ):
     app.command()(command)
+app.add_typer(models.models, name="models")
 
 
 def _show_version(wanted: bool) -> None:

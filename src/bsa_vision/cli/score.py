@@ -52,7 +52,9 @@ def score(
     masks: Annotated[
         Masks, typer.Option(help="auto: a listed mask where there is one, else the model's.")
     ] = Masks.AUTO,
-    model: Annotated[str | None, typer.Option(help="Model name or file.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model name or folder; else the default of `models list`.")
+    ] = None,
     severity_rule: Annotated[
         SeverityRule, typer.Option(help="Classes: TEN above 30 %, or (pnds-2018) from 30 %.")
     ] = SeverityRule.INTERNATIONAL,

@@ -15,7 +15,9 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Model to start from, by name or folder.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps at most.")] = 3000,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps at most; by default what suits the images.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.1, help="Training time at most.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first weights and the crops.")] = 0,
 ) -> None:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bsa_vision.core.labels import Label
 from bsa_vision.phantom.lesions import LesionState
 from bsa_vision.phantom.noise import Float32, Noise, smoothstep
-from bsa_vision.phantom.skin import HAEMOGLOBIN, MELANIN, srgb_to_linear
+from bsa_vision.phantom.pigments import HAEMOGLOBIN, MELANIN
+from bsa_vision.phantom.skin import srgb_to_linear
 
 _FRESH_DERMIS = ((200, 62, 60), (176, 36, 40), (222, 98, 92), (190, 60, 80), (205, 80, 62))
 _DEEP_DERMIS = ((120, 20, 26), (150, 32, 38), (96, 26, 36), (140, 50, 50))
@@ -27,8 +28,21 @@ _DUSKY = (
     (130, 104, 98),
     (92, 74, 90),
     (140, 118, 124),
+    (158, 134, 130),
+    (120, 72, 78),
 )
-_NEW_SKIN = ((236, 178, 172), (226, 160, 156), (232, 190, 182), (214, 150, 150), (240, 196, 184))
+_NEW_SKIN = (
+    (236, 178, 172),
+    (226, 160, 156),
+    (232, 190, 182),
+    (214, 150, 150),
+    (240, 196, 184),
+    (204, 122, 124),
+    (216, 168, 148),
+    (196, 140, 122),
+    (244, 214, 200),
+    (208, 146, 160),
+)
 _BLISTER = ((186, 170, 140), (160, 148, 146), (110, 70, 88), (205, 190, 160), (150, 120, 110))
 _RIM = ((232, 222, 214), (205, 196, 196), (222, 206, 186), (180, 168, 172))
 _CRUST = ((84, 34, 26), (110, 60, 34), (60, 26, 24))
@@ -36,7 +50,12 @@ _CRUST = ((84, 34, 26), (110, 60, 34), (60, 26, 24))
 
 @dataclass(frozen=True)
 class LesionLook:
-    """The palette and texture of one patient's lesions; colours are linear (3,)."""
+    """The palette and texture of one patient's lesions; colours and `blood` are linear (3,).
+
+    `blood` is what one unit of redness takes from the light. Healed skin is the patient's own with
+    `pigment` units of melanin more (less where negative), mixed with new skin that follows the
+    patient's tone to the power `follow` and fades over `fading` days.
+    """
 
     fresh: Float32
     deep: Float32
@@ -60,6 +79,12 @@ class LesionLook:
     new_amount: float
     mottling: float
     scale: float
+    blood: Float32
+    pigment: float
+    follow: float
+    fading: float
+    outline: float
+    healed_rim: float
     noise: Noise
 
 
@@ -100,21 +125,27 @@ def random_lesion_look(rng: np.random.Generator) -> LesionLook:
         blister=colour(_BLISTER),
         rim=colour(_RIM),
         crust=colour(_CRUST),
-        redness=float(rng.uniform(0.55, 1.5)),
+        redness=float(rng.uniform(0.35, 1.6)),
         purpura=float(max(rng.normal(0.1, 0.4), 0)),
-        duskiness=float(rng.uniform(0.45, 0.95)),
+        duskiness=float(rng.uniform(0.4, 0.95)),
         wrinkle_m=float(rng.uniform(0.005, 0.015)),
-        wrinkles=float(rng.uniform(0.4, 1.3)),
+        wrinkles=float(rng.uniform(0.2, 1.3)),
         blisters=float(rng.uniform(0.8, 2.6)),
         slough_amount=float(rng.uniform(-0.6, 0.9)),
         flecks=float(rng.uniform(1.4, 2.8)),
         crusting=float(rng.uniform(0.3, 1) * (rng.random() < 0.35)),
         rim_m=float(rng.uniform(0.0008, 0.0035)),
         wetness=float(rng.uniform(0.15, 1.0)),
-        new_amount=float(rng.uniform(0.55, 0.92)),
+        new_amount=float(rng.uniform(0.25, 0.92)),
         mottling=float(rng.uniform(0.1, 0.6)),
         scale=float(rng.uniform(0, 1)),
         noise=Noise.from_rng(rng),
+        blood=(HAEMOGLOBIN * np.exp(rng.normal(0, 0.12, 3))).astype(np.float32),
+        pigment=float(np.clip(rng.normal(0.1, 0.35), -0.6, 0.9)),
+        follow=float(rng.uniform(0.25, 1.0)),
+        fading=float(np.exp(rng.uniform(np.log(2.0), np.log(12.0)))),
+        outline=float(rng.uniform(0.0, 0.5)),
+        healed_rim=float(rng.uniform(0.0, 0.5)),
     )
 
 
@@ -178,7 +209,7 @@ def paint_skin(
     purple = 0.3 * dark * erythema + look.purpura * smoothstep(0.6, 1.0, erythema) * smoothstep(
         0.2, 1.2, state.blobs[:, 1]
     )
-    albedo = healthy * np.exp(-blood[:, None] * HAEMOGLOBIN - purple[:, None] * MELANIN)
+    albedo = healthy * np.exp(-blood[:, None] * look.blood - purple[:, None] * MELANIN)
     paint = Paint(
         albedo=albedo.astype(np.float32),
         gloss=np.full(count, 0.25, np.float32) + 0.05 * grain.middle[:, 3],
@@ -279,11 +310,12 @@ def _detached(
 def _healed(
     look: LesionLook, state: LesionState, grain: _Grain, borders: Borders, paint: Paint
 ) -> Paint:
-    young = np.exp(-np.clip(state.since, 0, 30) / 4)
-    pink = look.new_skin * np.exp(-(look.redness * (0.12 + 0.45 * young))[:, None] * HAEMOGLOBIN)
+    young = np.exp(-np.clip(state.since, 0, 30) / look.fading)
+    pink = look.new_skin * np.exp(-(look.redness * (0.12 + 0.45 * young))[:, None] * look.blood)
     tone = np.clip(paint.albedo.mean(axis=1, keepdims=True) / 0.32, 0.18, 1.15)
     amount = np.clip(look.new_amount + 0.15 * young + 0.1 * state.fine[:, 1], 0.1, 0.95)
-    albedo = _mix(paint.albedo, pink * tone**0.55, amount)
+    own = paint.albedo * np.exp(-look.pigment * MELANIN)
+    albedo = _mix(own, pink * tone**look.follow, amount)
     mottle = look.mottling * (0.3 * grain.middle[:, 0] + 0.25 * grain.middle[:, 1])
     pigment = look.mottling * 0.25 * smoothstep(0.4, 1.4, state.fine[:, 2])
     albedo = albedo * np.exp(-mottle[:, None] * HAEMOGLOBIN * 0.8 - pigment[:, None] * MELANIN)
@@ -291,7 +323,7 @@ def _healed(
     flakes = flakes * look.scale * np.exp(-borders.into_healed / 0.02)
     albedo = _mix(albedo, look.rim, 0.7 * flakes)
     outline = np.exp(-borders.into_healed / 0.002)
-    albedo = albedo * np.exp(-0.35 * outline[:, None] * HAEMOGLOBIN)
+    albedo = albedo * np.exp(-look.outline * outline[:, None] * HAEMOGLOBIN)
     return Paint(
         albedo=np.clip(albedo, 0.004, 0.9).astype(np.float32),
         gloss=(0.3 + 0.35 * look.wetness * young).astype(np.float32),
@@ -323,7 +355,7 @@ def _with_rim(
     intact = (state.label != Label.DETACHED) & (state.label != Label.REEPITHELIALISED)
     torn = smoothstep(-0.5, 0.4, state.fine[:, 3] + 0.5 * grain.middle[:, 1])
     strength = np.where(intact, 0.9 * torn, 0.0) + np.where(
-        state.label == Label.REEPITHELIALISED, 0.35, 0.0
+        state.label == Label.REEPITHELIALISED, look.healed_rim, 0.0
     )
     near = np.minimum(borders.to_detached, 1.0)
     rim = strength * np.clip(1.2 - near / reach, 0, 1)

@@ -1,10 +1,11 @@
-"""Marks that look like lesions and are none: bruises, scars, tattoos."""
+"""Marks that look like lesions and are none: bruises, scars, tattoos, patches of other pigment."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from bsa_vision.phantom.noise import Float32, Noise, smoothstep
+from bsa_vision.phantom.pigments import MELANIN
 
 #: Linear factors on the colour of the skin, of lightened skin for scars.
 _BRUISE = np.array([0.55, 0.42, 0.62], np.float32)
@@ -18,7 +19,7 @@ class Marks:
 
     Attributes
     ----------
-    bruises, scars, tattoos : amounts up to 1.
+    bruises, scars, tattoos, dark_patches, pale_patches : amounts up to 1.
     ink : (3,) linear colour of the tattoos.
     noise : placement.
     """
@@ -26,6 +27,8 @@ class Marks:
     bruises: float
     scars: float
     tattoos: float
+    dark_patches: float
+    pale_patches: float
     ink: Float32
     noise: Noise
 
@@ -40,6 +43,8 @@ def random_marks(rng: np.random.Generator) -> Marks:
         bruises=amount(0.2),
         scars=amount(0.25),
         tattoos=amount(0.15),
+        dark_patches=amount(0.2),
+        pale_patches=amount(0.08),
         ink=rng.uniform((0.01, 0.01, 0.015), (0.1, 0.06, 0.06)).astype(np.float32),
         noise=Noise.from_rng(rng),
     )
@@ -53,7 +58,7 @@ def add_marks(marks: Marks, albedo: Float32, position: Float32) -> Float32:
     albedo : (N, 3) linear, without marks.
     position : (N, 3) on the resting body, metres.
     """
-    if not (marks.bruises or marks.scars or marks.tattoos):
+    if not any((marks.bruises, marks.scars, marks.tattoos, marks.dark_patches, marks.pale_patches)):
         return albedo
     broad = marks.noise.sample(position, 0.3)
     if marks.bruises:
@@ -66,6 +71,13 @@ def add_marks(marks: Marks, albedo: Float32, position: Float32) -> Float32:
         where = smoothstep(1.6 - marks.scars, 1.8 - marks.scars, broad[:, 2])
         pale = _SCAR * albedo**0.7
         albedo = albedo + (pale - albedo) * (0.8 * line * where)[:, None]
+    if marks.dark_patches or marks.pale_patches:
+        # As after an old inflammation, or in vitiligo: flat, matt, with a clear outline.
+        spread = marks.noise.sample(position, 0.06)
+        dark = smoothstep(2.0, 2.2, spread[:, 0] + marks.dark_patches + 0.3 * broad[:, 1])
+        pale = smoothstep(2.2, 2.3, spread[:, 1] + marks.pale_patches + 0.3 * broad[:, 2])
+        amount = 0.7 * bool(marks.dark_patches) * dark - 0.8 * bool(marks.pale_patches) * pale
+        albedo = np.clip(albedo * np.exp(-amount[:, None] * MELANIN), 0.004, 0.95)
     if marks.tattoos:
         drawing = marks.noise.sample(position, 0.035, "blobs")
         stroke = smoothstep(0.45, 0.3, np.abs(drawing[:, 0])) + smoothstep(1.2, 1.3, drawing[:, 1])

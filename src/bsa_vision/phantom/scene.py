@@ -16,7 +16,13 @@ from bsa_vision.phantom.lighting import Lighting, random_lighting
 from bsa_vision.phantom.noise import Float32
 from bsa_vision.phantom.patient import PhantomPatient, random_patient
 from bsa_vision.phantom.raycast import vertex_normals
-from bsa_vision.phantom.skin import SkinLook, random_skin_look, srgb_to_linear
+from bsa_vision.phantom.skin import (
+    MONK_TONES,
+    SkinLook,
+    random_skin_look,
+    skin_albedo,
+    srgb_to_linear,
+)
 from bsa_vision.phantom.surroundings import (
     Plane,
     Prop,
@@ -111,7 +117,13 @@ class Framing:
     harshness: float
 
 
-def make_case(seed: int, textures: Path | None = None, max_fraction: float | None = None) -> Case:
+def make_case(
+    seed: int,
+    textures: Path | None = None,
+    max_fraction: float | None = None,
+    *,
+    adult: bool = True,
+) -> Case:
     """A patient with a disease course, drawn at random.
 
     Parameters
@@ -119,13 +131,27 @@ def make_case(seed: int, textures: Path | None = None, max_fraction: float | Non
     seed : same seed, same case.
     textures : folder of skin maps, or None.
     max_fraction : share of the skin ever affected; drawn from 3-60 % when None.
+    adult : whether the patient is of age; a child is 3 years or older.
     """
     rng = np.random.default_rng([seed, 2])
-    patient = random_patient(seed)
+    patient = random_patient(seed, adult=adult)
     surface = sample_surface(patient.rest.vertices)
     drawn = float(np.exp(rng.uniform(np.log(0.03), np.log(0.6))))
     course = random_course(rng, surface, drawn if max_fraction is None else max_fraction)
     return Case(patient, surface, course, random_skin_look(rng, textures), random_lesion_look(rng))
+
+
+def monk_tone(case: Case) -> int:
+    """The Monk tone (1-10) whose lightness is nearest to that of the patient's healthy skin."""
+    model = BodyModel.load()
+    face, bary = case.surface.face[::50], case.surface.barycentric[::50]
+    uv = np.einsum("nk,nkc->nc", bary, model.uv[model.face_uv[face]])
+    albedo = skin_albedo(
+        case.skin, case.surface.position[::50], uv, case.surface.inclination[::50], 10.0
+    )
+    # Photographed skin is about 30 % darker than the published swatch (see `random_skin_look`).
+    lightness = np.cbrt(srgb_to_linear(MONK_TONES).mean(axis=1) * 0.7)
+    return 1 + int(np.abs(lightness - np.cbrt(np.median(albedo.mean(axis=1)))).argmin())
 
 
 def random_dressings(rng: np.random.Generator, case: Case, mean: float) -> tuple[Dressing, ...]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bsa_vision.phantom.marks import Marks, add_marks, random_marks
 from bsa_vision.phantom.noise import Float32, Noise, smoothstep
+from bsa_vision.phantom.pigments import HAEMOGLOBIN, MELANIN
 
 #: sRGB of the Monk skin tones 1-10.
 MONK_TONES = np.array(
@@ -31,9 +32,6 @@ MONK_TONES = np.array(
     ],
     np.uint8,
 )
-#: What one unit of blood or of melanin takes from linear red, green and blue (relative absorption).
-HAEMOGLOBIN = np.array([0.12, 1.0, 0.66], np.float32)
-MELANIN = np.array([0.6, 0.86, 1.08], np.float32)
 #: Places in texture coordinates (u, v): nipples, lips and the painted scalp of the skin maps.
 _NIPPLES = ((0.326, 0.700), (0.437, 0.700))
 _LIPS = (0.908, 0.484, 0.017, 0.026)

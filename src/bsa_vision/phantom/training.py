@@ -5,9 +5,10 @@ imagined in the light of the scene, passed through the same camera, and read. Th
 that a correction leaves, without a photo in which the card is large enough to be read.
 """
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,6 +41,7 @@ from bsa_vision.phantom.scene import (
     build_scene,
     lesion_vertices,
     make_case,
+    monk_tone,
     random_dressings,
 )
 from bsa_vision.phantom.views import DEFAULT_VIEWS, PORTRAIT_GROUPS, VIEWS, view_groups
@@ -63,7 +65,10 @@ _PATCH_PX = 8
 
 @lru_cache(maxsize=2)
 def _case(number: int, textures: Path | None) -> Case:
-    """The patient of that number: for training, every eighth is healthy and extents vary more."""
+    """The patient of that number.
+
+    For training every eighth is healthy, every fifth a child, and extents vary more.
+    """
     rng = np.random.default_rng([number, 6])
     extent: float | None = None
     if part_of(number) == "train":
@@ -72,7 +77,8 @@ def _case(number: int, textures: Path | None) -> Case:
         )
         if number % 8 == 0:
             extent = 0.0
-    return make_case(1_000_000 + number, textures, extent)
+    adult = part_of(number) != "train" or number % 5 != 0
+    return make_case(1_000_000 + number, textures, extent, adult=adult)
 
 
 def part_of(number: int) -> str:
@@ -80,10 +86,36 @@ def part_of(number: int) -> str:
     return {8: "val", 9: "test"}.get(number % 10, "train")
 
 
-def training_scene(
-    seed: int, size: tuple[int, int], textures: Path | None = None
-) -> tuple[Scene, float, np.random.Generator]:
-    """The scene of one photo, the harshness of its camera, and the source of chance for the rest.
+@dataclass(frozen=True)
+class Sample:
+    """A training photo about to be taken.
+
+    Attributes
+    ----------
+    scene, framing : what is photographed, and how.
+    harshness : of the camera.
+    rng : the source of chance for the rest.
+    """
+
+    scene: Scene
+    framing: Framing
+    harshness: float
+    rng: np.random.Generator
+
+    def render(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """uint8 (height, width, 3) sRGB and uint8 (height, width) label codes; once only."""
+        rendering = render(self.scene)
+        light = illuminant(self.scene.lighting)
+        effects = random_effects(self.rng, light, subject_brightness(rendering), self.harshness)
+        photo = through_jpeg(take_photo(rendering.light, effects), effects.jpeg_quality)
+        if self.rng.random() < _CORRECTED_SHARE:
+            towards = -self.scene.camera.r[2] + 0.3 * self.rng.normal(size=3)
+            photo = _corrected(photo, open_light(self.scene.lighting, towards), effects)
+        return photo, rendering.mask
+
+
+def prepare_sample(seed: int, size: tuple[int, int], textures: Path | None = None) -> Sample:
+    """The photo of a seed, not yet rendered.
 
     Photos of the train part seek out rare states, odd views and bad conditions; those of the other
     parts are the usual ones of a study, so that what is counted and set on them holds in use.
@@ -99,7 +131,7 @@ def training_scene(
         day, framing = _usual_photo(rng, size)
         dressings = random_dressings(rng, case, 1.2)
         harshness = framing.harshness
-    return build_scene(case, day, dressings, framing, seed), harshness, rng
+    return Sample(build_scene(case, day, dressings, framing, seed), framing, harshness, rng)
 
 
 def _usual_photo(rng: np.random.Generator, size: tuple[int, int]) -> tuple[float, Framing]:
@@ -172,16 +204,7 @@ def render_sample(
     -------
     uint8 (height, width, 3) sRGB and uint8 (height, width) label codes.
     """
-    scene, harshness, rng = training_scene(seed, size, textures)
-    rendering = render(scene)
-    effects = random_effects(
-        rng, illuminant(scene.lighting), subject_brightness(rendering), harshness
-    )
-    photo = through_jpeg(take_photo(rendering.light, effects), effects.jpeg_quality)
-    if rng.random() < _CORRECTED_SHARE:
-        towards = -scene.camera.r[2] + 0.3 * rng.normal(size=3)
-        photo = _corrected(photo, open_light(scene.lighting, towards), effects)
-    return photo, rendering.mask
+    return prepare_sample(seed, size, textures).render()
 
 
 def _corrected(
@@ -215,8 +238,9 @@ def write_training_set(
     size: tuple[int, int] = (384, 512),
     textures: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    shard: tuple[int, int] = (1, 1),
 ) -> None:
-    """Render a training folder: ``images/``, ``masks/`` and ``dataset.json``.
+    """Render a training folder: ``images/``, ``masks/``, ``patients/`` and ``dataset.json``.
 
     Photos that are there already are kept, so that an interrupted run can be taken up again, and
     more photos added: ``rendering.json``, written first, says with which settings. What is written
@@ -229,7 +253,9 @@ def write_training_set(
     workers : processes.
     size : (width, height) of the photos; half of them, by chance, are turned.
     textures : folder of skin maps, or None.
-    progress : called with photos done and `count`.
+    progress : called with photos done and all that are to be done here.
+    shard : (k, n) renders the k-th of n parts of the patients, k from 1: several machines can fill
+        one folder. ``dataset.json`` is written by the one that finds the others done.
 
     Raises
     ------
@@ -245,31 +271,48 @@ def write_training_set(
         "textures": textures_digest(textures),
     }
     claim_folder(out, settings, "images/*")
-    for folder in ("images", "masks"):
+    for folder in ("images", "masks", "patients"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     seeds = range(seed, seed + count)
     by_patient: dict[int, list[int]] = {}
     for number in seeds:
         by_patient.setdefault(number // SAMPLES_PER_PATIENT, []).append(number)
-    jobs = [(out, batch, size, textures) for batch in by_patient.values()]
-    done = 0
+    part, parts = shard
+    jobs = [
+        (out, batch, size, textures)
+        for number, batch in by_patient.items()
+        if number % parts == part - 1
+    ]
+    done, total = 0, sum(len(job[1]) for job in jobs)
     if workers <= 1:
         for job in jobs:
             done += _write_batch(job)
             if progress is not None:
-                progress(done, count)
+                progress(done, total)
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for finished in pool.map(_write_batch, jobs):
                 done += finished
                 if progress is not None:
-                    progress(done, count)
+                    progress(done, total)
+    records = [patient_record(out, number) for number in by_patient]
+    if not all(record.is_file() for record in records):
+        return
+    groups: dict[str, dict[str, str]] = {}
+    for record in records:
+        groups |= json.loads(record.read_bytes())
     document = {
         "classes": {str(code): name for code, name in enumerate(LABEL_NAMES)},
         "patients": {sample_name(n): f"P{n // SAMPLES_PER_PATIENT:06d}" for n in seeds},
         "split": _split(seeds),
+        "groups": {sample_name(n): groups[sample_name(n)] for n in seeds},
     }
     write_whole(out / "dataset.json", canonical_json(document).encode())
+
+
+def patient_record(out: Path, number: int) -> Path:
+    """What is known of a patient's photos: NAME -> view and skin tone. Written after the photos."""
+    return out / "patients" / f"P{number:06d}.json"
 
 
 def _split(seeds: range) -> dict[str, list[str]]:
@@ -286,17 +329,33 @@ def sample_name(seed: int) -> str:
 
 
 def _write_batch(job: tuple[Path, list[int], tuple[int, int], Path | None]) -> int:
-    """Write the photos of one patient; returns how many are there now."""
+    """Write the photos of one patient and its record; returns how many are there now."""
     out, seeds, size, textures = job
     cv2.setNumThreads(1)
-    for seed in seeds:
-        image_file = out / "images" / f"{sample_name(seed)}.jpg"
-        mask_file = out / "masks" / f"{sample_name(seed)}.png"
-        if image_file.exists() and mask_file.exists():
+    record = patient_record(out, seeds[0] // SAMPLES_PER_PATIENT)
+    files = [
+        (out / "images" / f"{sample_name(n)}.jpg", out / "masks" / f"{sample_name(n)}.png")
+        for n in seeds
+    ]
+    known = json.loads(record.read_bytes()) if record.is_file() else {}
+    facts: dict[str, dict[str, str]] = {}
+    for seed, (image_file, mask_file) in zip(seeds, files, strict=True):
+        name = sample_name(seed)
+        there = image_file.exists() and mask_file.exists()
+        if there and name in known:
+            facts[name] = known[name]
             continue
         turned = np.random.default_rng([seed, 7]).random() < 0.5
-        image, mask = render_sample(seed, size[::-1] if turned else size, textures)
+        sample = prepare_sample(seed, size[::-1] if turned else size, textures)
+        facts[name] = {
+            "skin_tone": f"Monk {monk_tone(sample.scene.case):02d}",
+            "view": "close-up" if sample.framing.close_up else sample.framing.view.group,
+        }
+        if there:
+            continue
+        image, mask = sample.render()
         # The photo went through its own JPEG already; this one only stores it.
         write_picture(image_file, image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
         write_picture(mask_file, mask)
+    write_whole(record, canonical_json(facts).encode())
     return len(seeds)

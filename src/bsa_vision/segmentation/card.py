@@ -25,7 +25,11 @@ FORMAT = "bsa-vision-model/1"
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "weights.safetensors"
 NETWORK_FILES = ("network.xml", "network.bin")
+#: All files that a card describes.
+MODEL_FILES = (WEIGHTS_FILE, *NETWORK_FILES)
 MODELS_VARIABLE = "BSA_VISION_MODELS"
+DATA_HOME_VARIABLE = "XDG_DATA_HOME"
+#: The model that ships; what is used where none is named is `registry.default_model`.
 DEFAULT_MODEL = "skin-states-1"
 
 #: The classes a model must have to score a series: the labels of the measuring chain.
@@ -39,20 +43,41 @@ class Architecture:
     Attributes
     ----------
     encoder : its name in segmentation-models-pytorch (``tu-`` and a name of timm).
-    decoder_channels : channels of the decoder's stages, coarsest first.
+    decoder_channels : channels of the decoder's stages, coarsest first; of a decoder other than
+        the U-Net's, empty: its options say them.
     encoder_options : further arguments of the encoder, such as the channels of its stages.
+    decoder : its name in segmentation-models-pytorch.
+    decoder_options : further arguments of the decoder.
     """
 
     encoder: str
     decoder_channels: tuple[int, ...]
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
+    decoder: str = "unet"
+    decoder_options: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def from_document(raw: Mapping[str, Any]) -> "Architecture":
         """Of its JSON form."""
         return Architecture(
-            str(raw["encoder"]), tuple(raw["decoder_channels"]), dict(raw["encoder_options"])
+            str(raw["encoder"]),
+            tuple(raw["decoder_channels"]),
+            dict(raw["encoder_options"]),
+            str(raw.get("decoder", "unet")),
+            dict(raw.get("decoder_options", {})),
         )
+
+    def document(self) -> dict[str, Any]:
+        """Its JSON form. A plain U-Net says no more than it did in older cards: same digest."""
+        document: dict[str, Any] = {
+            "encoder": self.encoder,
+            "decoder_channels": list(self.decoder_channels),
+            "encoder_options": dict(self.encoder_options),
+        }
+        if self.decoder != "unet" or self.decoder_options:
+            document["decoder"] = self.decoder
+            document["decoder_options"] = dict(self.decoder_options)
+        return document
 
 
 @dataclass(frozen=True)
@@ -99,11 +124,7 @@ class ModelCard:
             "format": FORMAT,
             "name": self.name,
             "classes": [{"code": code, "name": name} for code, name in self.classes.items()],
-            "architecture": {
-                "encoder": self.architecture.encoder,
-                "decoder_channels": list(self.architecture.decoder_channels),
-                "encoder_options": dict(self.architecture.encoder_options),
-            },
+            "architecture": self.architecture.document(),
             "input": {
                 "long_side": self.long_side,
                 "multiple": self.multiple,
@@ -136,7 +157,7 @@ def read_card(folder: Path) -> ModelCard:
             raise InputError(msg, "Use a model written by this version of the program.")
         mean, std = raw["input"]["mean"], raw["input"]["std"]
         return ModelCard(
-            name=raw["name"],
+            name=str(raw["name"]),
             classes={int(c["code"]): str(c["name"]) for c in raw["classes"]},
             architecture=Architecture.from_document(raw["architecture"]),
             long_side=int(raw["input"]["long_side"]),
@@ -179,14 +200,36 @@ def check_files(folder: Path, card: ModelCard, names: tuple[str, ...]) -> None:
             raise InputError(msg, "Install or export the model again.")
 
 
+def user_models() -> Path:
+    """The user's own folder of models, which need not be there yet.
+
+    ``$XDG_DATA_HOME/bsa-vision/models``, with ``~/.local/share`` where the variable is not set.
+    """
+    named = Path(os.environ.get(DATA_HOME_VARIABLE, ""))
+    # The XDG base directory specification has relative paths ignored.
+    home = named if named.is_absolute() else Path.home() / ".local" / "share"
+    return home / "bsa-vision" / "models"
+
+
 def model_roots() -> tuple[Path, ...]:
-    """Folders that hold models: ``$BSA_VISION_MODELS``, the package's own, the repository's."""
+    """Folders that hold models, the first to be looked in first.
+
+    ``$BSA_VISION_MODELS``, the user's, the package's own, the repository's.
+    """
     package = Path(__file__).resolve().parents[1]
-    roots = [package / "models", package.parents[1] / "models"]
+    roots = [user_models(), package / "models", package.parents[1] / "models"]
     named = os.environ.get(MODELS_VARIABLE)
     if named:
         roots.insert(0, Path(named))
-    return tuple(root for root in roots if root.is_dir())
+    return tuple(root for root in roots if _is_folder(root))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder; one below a folder that must not be entered is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def list_models() -> tuple[str, ...]:

@@ -4,27 +4,35 @@ Format: ``images/NAME.(jpg|png)``, ``masks/NAME.png`` (uint8 codes, same size), 
 
     {"classes": {"0": "background", "1": "wound"},
      "split": {"train": ["NAME"], "val": [], "test": []},     # optional
-     "patients": {"NAME": "P1"}}                              # optional
+     "patients": {"NAME": "P1"},                              # optional
+     "labels": {"wound": "detached", ...},                    # optional
+     "groups": {"NAME": {"skin_tone": "Monk 04"}}}            # optional
 
-Without a split one is drawn by patient; without patients every image is its own.
+Without a split one is drawn by patient; without patients every image is its own. `labels` says
+which of the measuring chain's labels each own class is: the model then has the chain's classes and
+can score series. `groups` are what results are told apart by.
+
+An image that has no mask, or cannot be used with it, is left out and named; the others go on.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from bsa_vision.core.errors import InputError, Refused
+from bsa_vision.core.files import write_whole
 from bsa_vision.segmentation.augment import Augmenter
-from bsa_vision.segmentation.card import file_sha256
+from bsa_vision.segmentation.card import SKIN_CLASSES, file_sha256
 from bsa_vision.segmentation.mask_file import read_mask
-from bsa_vision.segmentation.padding import resample
+from bsa_vision.segmentation.padding import network_size, resample
 
 Pixels = NDArray[np.uint8]
 PARTS = ("train", "val", "test")
@@ -41,21 +49,29 @@ class TrainingFolder:
     Attributes
     ----------
     root : the folder.
-    classes : mask code -> class name, by ascending code; the order is that of the model's channels.
-    images : NAME -> image file.
+    classes : code -> class name, by ascending code; the order is that of the model's channels.
+    images, masks : NAME -> file.
     split : part -> names, each name in one part.
     patients : NAME -> patient.
+    recode : code in the mask files -> code, where the classes are mapped to the chain's labels.
+    groups : NAME -> what it belongs to, such as ``{"skin_tone": "Monk 04", "view": "head"}``.
+    left_out : NAME -> why the image is not used.
     """
 
     root: Path
     classes: Mapping[int, str]
     images: Mapping[str, Path]
+    masks: Mapping[str, Path]
     split: Mapping[str, tuple[str, ...]]
     patients: Mapping[str, str]
+    recode: Mapping[int, int] | None = None
+    groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
-    def mask_path(self, name: str) -> Path:
-        """The mask of an image."""
-        return self.root / "masks" / f"{name}.png"
+    def size(self, name: str) -> tuple[int, int]:
+        """(width, height) of an image, from its header."""
+        with Image.open(self.masks[name]) as picture:
+            return picture.size
 
     def read(self, name: str) -> tuple[Pixels, Pixels]:
         """One image (H, W, 3) sRGB and its mask (H, W) of codes, both uint8.
@@ -83,22 +99,24 @@ class TrainingFolder:
         InputError
             When it cannot be decoded or is no mask of codes.
         """
-        mask = read_mask(self.mask_path(name))
+        mask = read_mask(self.masks[name])
         if isinstance(mask, Refused):
             msg = f"{self.root}: the mask of {name!r} cannot be decoded: {mask.reason}"
             raise InputError(msg, "Replace the file or take the name out of the folder.")
-        return mask
+        return mask if self.recode is None else recoded(mask, self.recode)
 
     def digest(self) -> str:
         """SHA-256 over names, contents, classes and split."""
         whole = hashlib.sha256()
-        header = {
+        header: dict[str, Any] = {
             "classes": {str(c): n for c, n in self.classes.items()},
             "split": {part: list(names) for part, names in self.split.items()},
         }
+        if self.recode is not None:
+            header["recode"] = {str(own): str(code) for own, code in self.recode.items()}
         whole.update(json.dumps(header, sort_keys=True).encode())
         for name in sorted(self.images):
-            for path in (self.images[name], self.mask_path(name)):
+            for path in (self.images[name], self.masks[name]):
                 whole.update(f"{name} {file_sha256(path)}\n".encode())
         return whole.hexdigest()
 
@@ -130,16 +148,25 @@ def read_training_folder(root: Path) -> TrainingFolder:
     InputError
         When the description is missing or contradicts the files, or a patient is in two parts.
     """
-    document = _read_description(root)
-    classes = _parse_classes(root, document.get("classes"))
+    document = read_description(root)
+    classes, recode = parse_classes(root, document)
     images = {
         path.stem: path
         for path in sorted((root / "images").glob("*"))
         if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
     }
-    missing = [name for name in images if not (root / "masks" / f"{name}.png").is_file()]
-    if not images or missing:
-        what = f"no mask for {missing[0]!r}" if missing else "no images"
+    named = {name for names in (document.get("split") or {}).values() for name in names}
+    if unknown := sorted(named - set(images)):
+        msg = f"{root}: the split names {unknown[0]!r}, which is not in images/."
+        raise InputError(msg, "Correct dataset.json.")
+    left_out = {
+        name: reason
+        for name, path in images.items()
+        if (reason := _unusable(path, root / "masks" / f"{name}.png"))
+    }
+    images = {name: path for name, path in images.items() if name not in left_out}
+    if not images:
+        what = next(iter(left_out.values()), "there are no images")
         msg = f"{root}: {what}."
         raise InputError(msg, "A training folder holds images/NAME.jpg|png and masks/NAME.png.")
     given_patients = document.get("patients") or {}
@@ -148,9 +175,56 @@ def read_training_folder(root: Path) -> TrainingFolder:
     if given_split is None:
         split = split_by_patient(patients)
     else:
-        split = {part: tuple(given_split.get(part, ())) for part in PARTS}
+        split = {
+            part: tuple(name for name in given_split.get(part, ()) if name in images)
+            for part in PARTS
+        }
     _check_split(root, split, patients)
-    return TrainingFolder(root, classes, images, split, patients)
+    groups = document.get("groups") or {}
+    masks = {name: root / "masks" / f"{name}.png" for name in images}
+    return TrainingFolder(root, classes, images, masks, split, patients, recode, groups, left_out)
+
+
+def _unusable(image: Path, mask: Path) -> str | None:
+    """Why an image cannot be used with its mask, from what their headers say; None when it can."""
+    if not mask.is_file():
+        return f"there is no mask for {image.stem!r}"
+    sizes = []
+    for path in (image, mask):
+        try:
+            with Image.open(path) as picture:
+                sizes.append(picture.size)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return f"{path.parent.name}/{path.name} cannot be decoded"
+    if sizes[0] != sizes[1]:
+        (w, h), (mask_w, mask_h) = sizes
+        return f"{image.stem!r} is {w}x{h} but its mask is {mask_w}x{mask_h}"
+    return None
+
+
+def shrunk_folder(folder: TrainingFolder, out: Path, long_side: int) -> TrainingFolder:
+    """The folder with copies, in `out`, of the images and masks longer than `long_side`.
+
+    Training draws many crops of each photo; decoding twelve megapixels for each would take longer
+    than the step. Copies that are there already are used.
+    """
+    images, masks = dict(folder.images), dict(folder.masks)
+    for name in sorted({name for names in folder.split.values() for name in names}):
+        width, height = folder.size(name)
+        if max(width, height) <= long_side:
+            continue
+        paths = [out / "shrunk" / kind / f"{name}.png" for kind in ("images", "masks")]
+        if not all(path.is_file() for path in paths):
+            image, mask = folder.read(name)
+            size = network_size((width, height), long_side)
+            small = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
+            for path, pixels in zip(paths, (resample(image, size)[:, :, ::-1], small), strict=True):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, cv2.imencode(".png", pixels)[1].tobytes())
+        images[name], masks[name] = paths
+    if masks == folder.masks:
+        return folder
+    return replace(folder, images=images, masks=masks, recode=None)
 
 
 def check_codes(folder: TrainingFolder) -> None:
@@ -175,12 +249,20 @@ def check_codes(folder: TrainingFolder) -> None:
             if part == "train":
                 met += counts
     missing = [name for code, name in folder.classes.items() if not met[code]]
-    if missing:
+    # With mapped labels the model has the chain's classes, whether the clinic met them all or not.
+    if missing and folder.recode is None:
         msg = f"{folder.root}: the train part has no pixel of {', '.join(missing)}."
         raise InputError(msg, "Add images with it, or take the class out of dataset.json.")
 
 
-def _read_description(root: Path) -> dict[str, Any]:
+def read_description(root: Path) -> dict[str, Any]:
+    """The content of a training folder's ``dataset.json``.
+
+    Raises
+    ------
+    InputError
+        When it is missing or no JSON object.
+    """
     path = root / "dataset.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -197,16 +279,33 @@ def _read_description(root: Path) -> dict[str, Any]:
     return document
 
 
-def _parse_classes(root: Path, given: Mapping[str, object] | None) -> dict[int, str]:
+def parse_classes(
+    root: Path, document: Mapping[str, Any]
+) -> tuple[dict[int, str], dict[int, int] | None]:
+    """Classes by code, and the recoding of mask files where own classes are mapped to labels.
+
+    Raises
+    ------
+    InputError
+        When the description of the classes or of their labels cannot be used.
+    """
     try:
-        classes = {int(code): str(name) for code, name in (given or {}).items()}
+        own = {int(code): str(name) for code, name in (document.get("classes") or {}).items()}
     except (ValueError, AttributeError) as error:
         msg = f"{root}/dataset.json: classes must map mask codes to names ({error})."
         raise InputError(msg, "Correct the file.") from error
-    if len(classes) < 2 or not all(0 <= code <= 255 for code in classes):
-        msg = f"{root}/dataset.json: need two classes or more with codes 0-255, got {classes}."
+    if len(own) < 2 or not all(0 <= code <= 255 for code in own):
+        msg = f"{root}/dataset.json: need two classes or more with codes 0-255, got {own}."
         raise InputError(msg, "Correct the file.")
-    return dict(sorted(classes.items()))
+    labels = document.get("labels")
+    if labels is None:
+        return dict(sorted(own.items())), None
+    codes = {name: code for code, name in SKIN_CLASSES.items()}
+    unmapped = [name for name in own.values() if labels.get(name) not in codes]
+    if unmapped:
+        msg = f"{root}/dataset.json: class {unmapped[0]!r} is mapped to no label of the chain."
+        raise InputError(msg, f"Map it under labels to one of {', '.join(codes)}.")
+    return dict(SKIN_CLASSES), {code: codes[labels[name]] for code, name in own.items()}
 
 
 def _check_split(
@@ -215,9 +314,6 @@ def _check_split(
     seen: dict[str, str] = {}
     for part, names in split.items():
         for name in names:
-            if name not in patients:
-                msg = f"{root}: the split names {name!r}, which is not in images/."
-                raise InputError(msg, "Correct dataset.json.")
             if seen.setdefault(patients[name], part) != part:
                 other = seen[patients[name]]
                 msg = f"{root}: patient {patients[name]!r} is in both {other} and {part}."
@@ -232,6 +328,17 @@ def class_indices(mask: Pixels, codes: Sequence[int]) -> Pixels:
     table = np.full(256, IGNORED, dtype=np.uint8)
     table[list(codes)] = np.arange(len(codes), dtype=np.uint8)
     return np.asarray(table[mask], dtype=np.uint8)
+
+
+def recoded(mask: Pixels, recode: Mapping[int, int]) -> Pixels:
+    """A mask with its codes changed; codes that are not listed stay, unless they would be mistaken.
+
+    A code that is not listed but is the new code of another becomes `IGNORED`.
+    """
+    table = np.arange(256, dtype=np.uint8)
+    table[[code for code in recode.values() if code not in recode]] = IGNORED
+    table[list(recode)] = list(recode.values())
+    return np.asarray(table[mask], np.uint8)
 
 
 class Crops:

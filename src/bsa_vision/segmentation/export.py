@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from bsa_vision.core.errors import InputError
+from bsa_vision.segmentation.calibrate import fit_temperature, reliability
 from bsa_vision.segmentation.card import (
     NETWORK_FILES,
     WEIGHTS_FILE,
@@ -22,15 +23,11 @@ from bsa_vision.segmentation.card import (
 from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
 from bsa_vision.segmentation.evaluate import evaluate_network
 from bsa_vision.segmentation.metrics import agreement_document
-from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, HalfResolutionUnet, deployed
+from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, SkinNetwork, deployed
 from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
 from bsa_vision.segmentation.openvino_quiet import openvino
-from bsa_vision.segmentation.train import CHECKPOINT, RECORD
-
-#: Logits are divided by this. Less than 1, because areas are summed over probabilities: a doubt of
-#: a few percent on all unaffected skin would add up to more than the lesions. On held-out patients
-#: the areas are then as good as those of the most probable class (docs/BENCHMARKS.md).
-TEMPERATURE = 0.5
+from bsa_vision.segmentation.train import RECORD
+from bsa_vision.segmentation.training_run import CHECKPOINT, kept_weights
 
 
 def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ()) -> ModelCard:
@@ -51,20 +48,22 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
     InputError
         When the run is missing or was made with other data.
     """
-    record = _read_record(run)
+    record = read_record(run)
     source = read_training_folder(data)
     if source.digest() != record["data"]["digest"]:
         msg = f"{run} was trained on other data than {data}."
         raise InputError(msg, "Give the training folder of that run.")
     settings = record["settings"]
     architecture = Architecture.from_document(settings["architecture"])
-    state = torch.load(run / CHECKPOINT, map_location="cpu", weights_only=True)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_weights(state["average"], folder / WEIGHTS_FILE)
+    _write_weights(kept_weights(run / CHECKPOINT), folder / WEIGHTS_FILE)
     network = build_network(folder, architecture, len(source.classes))
-    long_side, held_out = int(settings["long_side"]), None
+    long_side = int(settings["long_side"])
+    temperature, held_out = 1.0, None
+    if source.split["val"]:
+        temperature = fit_temperature(network, source, source.split["val"], long_side)
     if source.split["test"]:
-        held_out = _held_out_figures(network, source, long_side)
+        held_out = _held_out_figures(network, source, long_side, temperature)
     card = ModelCard(
         name=folder.name,
         classes=source.classes,
@@ -73,12 +72,11 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
         multiple=MULTIPLE,
         mean=MEAN,
         std=STD,
-        temperature=TEMPERATURE,
+        temperature=temperature,
         files={},
         training={
             **record,
-            "steps_done": state["step"],
-            "minutes": round(state["seconds"] / 60, 1),
+            "minutes": round(record["seconds"] / 60, 1),
             "held_out": held_out,
             "notes": list(notes),
         },
@@ -91,7 +89,14 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
     return card
 
 
-def _read_record(run: Path) -> dict[str, Any]:
+def read_record(run: Path) -> dict[str, Any]:
+    """The record of a training run.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
     try:
         record: dict[str, Any] = json.loads((run / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -108,9 +113,9 @@ def _write_weights(average: Mapping[str, Tensor], path: Path) -> None:
     path.write_bytes(save(half))
 
 
-def build_network(folder: Path, architecture: Architecture, n_classes: int) -> HalfResolutionUnet:
+def build_network(folder: Path, architecture: Architecture, n_classes: int) -> SkinNetwork:
     """The network with a model folder's weights, float32, in evaluation mode."""
-    network = HalfResolutionUnet(architecture, n_classes)
+    network = SkinNetwork(architecture, n_classes)
     weights = load_file(folder / WEIGHTS_FILE)
     network.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
@@ -118,7 +123,7 @@ def build_network(folder: Path, architecture: Architecture, n_classes: int) -> H
     return network.eval()
 
 
-def write_graph(network: HalfResolutionUnet, card: ModelCard, folder: Path) -> None:
+def write_graph(network: SkinNetwork, card: ModelCard, folder: Path) -> None:
     """Write ``network.xml`` and ``network.bin`` (float16 constants, any height and width)."""
     example = torch.zeros((1, 2 * MULTIPLE, 3 * MULTIPLE, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -130,7 +135,7 @@ def write_graph(network: HalfResolutionUnet, card: ModelCard, folder: Path) -> N
 
 
 def _held_out_figures(
-    network: HalfResolutionUnet, source: TrainingFolder, long_side: int
+    network: SkinNetwork, source: TrainingFolder, long_side: int, temperature: float
 ) -> dict[str, Any]:
     names = source.split["test"]
     device = torch.device("cpu")
@@ -139,4 +144,5 @@ def _held_out_figures(
         "images": len(names),
         "patients": len({source.patients[name] for name in names}),
         **agreement_document(counts, source.classes),
+        "calibration": reliability(network, source, names, long_side, temperature),
     }

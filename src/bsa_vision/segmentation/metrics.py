@@ -7,6 +7,7 @@ that neither mask holds) is None.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def class_agreement(counts: Counts, names: Sequence[str]) -> tuple[ClassAgreemen
                 name=name,
                 true_pixels=true_n,
                 predicted_pixels=predicted_n,
-                dice=_ratio(2 * hit, true_n + predicted_n),
+                dice=_dice(counts, i),
                 iou=_ratio(hit, true_n + predicted_n - hit),
                 precision=_ratio(hit, predicted_n),
                 recall=_ratio(hit, true_n),
@@ -93,7 +94,60 @@ def mean_dice(agreement: Sequence[ClassAgreement]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def agreement_document(counts: Counts, classes: Mapping[int, str]) -> dict[str, object]:
+def dice_of_images(images: Sequence[Counts], names: Sequence[str]) -> list[dict[str, object]]:
+    """Per class: mean and median Dice over the images in which either mask holds the class.
+
+    Parameters
+    ----------
+    images : confusion table of each.
+    names : of the classes, in the order of the tables' rows.
+    """
+    rows: list[dict[str, object]] = []
+    for i in range(len(names)):
+        found = [_dice(counts, i) for counts in images]
+        values = [value for value in found if value is not None]
+        rows.append(
+            {
+                "images": len(values),
+                "mean_dice": float(np.mean(values)) if values else None,
+                "median_dice": float(np.median(values)) if values else None,
+            }
+        )
+    return rows
+
+
+def grouped_dice(
+    images: Mapping[str, Counts], groups: Mapping[str, Mapping[str, str]], names: Sequence[str]
+) -> dict[str, dict[str, dict[str, object]]]:
+    """Pooled Dice within each group: kind of group -> group -> images, mean Dice and by class.
+
+    Parameters
+    ----------
+    images : NAME -> confusion table.
+    groups : NAME -> kind of group -> group; images that are in none are left out.
+    names : of the classes.
+    """
+    pooled: dict[str, dict[str, list[Counts]]] = {}
+    for image, counts in images.items():
+        for kind, group in groups.get(image, {}).items():
+            pooled.setdefault(kind, {}).setdefault(group, []).append(counts)
+    document: dict[str, dict[str, dict[str, object]]] = {}
+    for kind, by_group in sorted(pooled.items()):
+        for group, tables in sorted(by_group.items()):
+            agreement = class_agreement(np.sum(tables, axis=0), names)
+            document.setdefault(kind, {})[group] = {
+                "images": len(tables),
+                "mean_dice": mean_dice(agreement),
+                "dice": {a.name: a.dice for a in agreement},
+            }
+    return document
+
+
+def _dice(counts: Counts, i: int) -> float | None:
+    return _ratio(2 * int(counts[i, i]), int(counts[i].sum()) + int(counts[:, i].sum()))
+
+
+def agreement_document(counts: Counts, classes: Mapping[int, str]) -> dict[str, Any]:
     """Everything above as one JSON-able document.
 
     `classes` maps mask code to name in the order of the table's rows.

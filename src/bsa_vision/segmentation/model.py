@@ -28,29 +28,38 @@ def normalise(images: Tensor) -> Tensor:
     return (images.to(torch.float32) - mean) / std
 
 
-class HalfResolutionUnet(nn.Module):
-    """Logits (n, n_classes, h, w) of normalised images (n, 3, h, w); h and w multiples of 32."""
+class SkinNetwork(nn.Module):
+    """Logits (n, n_classes, h, w) of normalised images (n, 3, h, w); h and w multiples of 32.
+
+    A U-Net stops at half of the input's resolution; other decoders stop where they do by design.
+    """
 
     def __init__(self, architecture: Architecture, n_classes: int) -> None:
         super().__init__()
         channels = architecture.decoder_channels
-        whole = smp.Unet(
+        unet = architecture.decoder == "unet"
+        whole = smp.create_model(
+            architecture.decoder,
             encoder_name=architecture.encoder,
             encoder_weights=None,
-            decoder_channels=(*channels, channels[-1]),
             classes=n_classes,
+            **({"decoder_channels": (*channels, channels[-1])} if unet else {}),
             **architecture.encoder_options,
+            **architecture.decoder_options,
         )
         self.encoder = whole.encoder
         self.decoder = whole.decoder
-        self.decoder.blocks = whole.decoder.blocks[:-1]
-        self.head = nn.Conv2d(channels[-1], n_classes, kernel_size=1)
+        if unet:
+            self.decoder.blocks = whole.decoder.blocks[:-1]
+            self.head = nn.Conv2d(channels[-1], n_classes, kernel_size=1)
+        else:
+            self.head = whole.segmentation_head[0]
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the network."""
         logits = self.head(self.decoder(self.encoder(images)))
         return functional.interpolate(
-            logits, scale_factor=2.0, mode="bilinear", align_corners=False
+            logits, size=images.shape[-2:], mode="bilinear", align_corners=False
         )
 
 

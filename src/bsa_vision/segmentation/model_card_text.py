@@ -53,7 +53,7 @@ def _training_lines(training: Mapping[str, Any]) -> list[str]:
     return [
         f"- Data: {counts} images of {data['patients']} patients, digest `{data['digest']}`.",
         f"- Training: {_start(training['init'])},",
-        f"  {training['steps_done']} steps of {settings['batch']} crops",
+        f"  {training['kept_step']} steps of {settings['batch']} crops",
         f"  of {settings['crop']}x{settings['crop']} pixels in {training['minutes']} minutes,",
         f"  device {training['device']}, seed {settings['seed']}; moving average kept.",
     ]

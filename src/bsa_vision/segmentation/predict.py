@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from bsa_vision.segmentation.api import Segmentation
 from bsa_vision.segmentation.card import (
-    DEFAULT_MODEL,
     NETWORK_FILES,
     ModelCard,
     check_files,
@@ -23,6 +22,7 @@ from bsa_vision.segmentation.card import (
 )
 from bsa_vision.segmentation.openvino_engine import OpenVinoRunner
 from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
+from bsa_vision.segmentation.registry import default_model
 
 Pixels = NDArray[np.uint8]
 Engine = Literal["auto", "openvino", "torch"]
@@ -81,13 +81,13 @@ class ModelSegmenter:
 
 
 def load_segmenter(
-    name_or_path: str | Path = DEFAULT_MODEL, threads: int | None = None, engine: Engine = "auto"
+    name_or_path: str | Path | None = None, threads: int | None = None, engine: Engine = "auto"
 ) -> ModelSegmenter:
     """Load a model.
 
     Parameters
     ----------
-    name_or_path : name of an installed model, or its folder.
+    name_or_path : name of an installed model, or its folder (None: the default model).
     threads : photos that can be segmented side by side (None: as many as the machine has cores).
     engine : ``auto`` is torch where it is installed and finds a GPU, else OpenVINO; ``torch`` runs
         on a GPU where there is one, else on the processor.
@@ -97,7 +97,7 @@ def load_segmenter(
     InputError
         When there is no such model or its files are not those of its card.
     """
-    folder = find_model(name_or_path)
+    folder = find_model(default_model() if name_or_path is None else name_or_path)
     card = read_card(folder)
     if engine == "torch" or (engine == "auto" and _finds_gpu()):
         # torch takes seconds to import and the usual engine does without it

@@ -1,7 +1,6 @@
 """Training: from a training folder to a checkpoint and a run record.
 
-A run is taken up again from its folder when it was interrupted: the weights, the optimiser, the
-averaged weights and the place in the sequence of crops are in ``checkpoint.pt``.
+A run is taken up again from its folder when it was interrupted (see `training_run`).
 """
 
 import json
@@ -14,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from bsa_vision.core.errors import InputError
+from bsa_vision.core.files import write_whole
 from bsa_vision.core.provenance import canonical_json, document_digest
 from bsa_vision.segmentation.card import (
     WEIGHTS_FILE,
@@ -30,147 +30,91 @@ from bsa_vision.segmentation.card import (
     find_model,
     read_card,
 )
-from bsa_vision.segmentation.dataset import Crops, TrainingFolder, read_training_folder
+from bsa_vision.segmentation.dataset import (
+    Crops,
+    TrainingFolder,
+    read_training_folder,
+    shrunk_folder,
+)
 from bsa_vision.segmentation.evaluate import evaluate_network
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights, count_pixels
 from bsa_vision.segmentation.metrics import agreement_document
-from bsa_vision.segmentation.model import HalfResolutionUnet, normalise, placed
+from bsa_vision.segmentation.model import SkinNetwork, normalise, placed
+from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun
 
-CHECKPOINT = "checkpoint.pt"
 RECORD = "run.json"
 #: Settings that say how long and how watched a run is, not what it learns from.
-BUDGET = frozenset({"steps", "minutes", "workers", "val_minutes", "val_images"})
+BUDGET = frozenset(
+    {"steps", "minutes", "workers", "val_every", "val_images", "patience", "save_minutes"}
+)
 
 #: A ResNet-10 at half its usual width. From random weights it learns several times faster than
 #: MobileNetV4 at the same cost of a step (docs/BENCHMARKS.md).
 SLIM_RESNET = Architecture(
     "tu-resnet10t", (128, 64, 32, 16), {"channels": [32, 64, 128, 256], "stem_width": 16}
 )
-#: Network pixels of a photo's long side where neither the caller nor a model says.
-LONG_SIDE = 768
+#: Limits of the long side that is chosen for photos of a folder, network pixels.
+LONG_SIDES = (256, 768)
 
 Progress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to train. A run ends after `steps`, or after `minutes` of training when that is sooner.
+    """How to train. `default_settings` chooses those that fit a folder.
 
     Attributes
     ----------
     architecture : the network; where training starts from a model, that model's is used instead.
     long_side : network pixels of a photo's long side; None takes that of the model started from,
-        or `LONG_SIDE`.
+        or the usual one of the folder's images.
     crop, batch : side of the square crops and crops per step.
-    steps, minutes : the budget; the learning rate follows the share of it that is spent.
+    steps : most steps of the optimiser; the learning rate follows their spent share.
+    minutes : training time (evaluation apart) that `steps` is cut down to; None for no limit. What
+        a step costs is measured once, so such a run is not the same on another machine.
     learning_rate, weight_decay : of AdamW, at the peak of the schedule.
     average : decay of the exponential moving average of the weights, which is what is kept.
     seed : of the weights and of the crops.
     workers : processes that load crops (0: in this one).
-    val_minutes : time between evaluations on the held-out part, each followed by a checkpoint.
+    val_every : steps between evaluations on the held-out part.
     val_images : how many held-out images an evaluation uses at most.
+    patience : evaluations without a gain after which the run ends; None for never.
+    save_minutes : time between checkpoints; another is written with each evaluation.
     """
 
     architecture: Architecture = SLIM_RESNET
     long_side: int | None = None
-    crop: int = 192
-    batch: int = 6
+    crop: int = 256
+    batch: int = 4
     steps: int = 3000
     minutes: float | None = None
-    learning_rate: float = 1.2e-3
+    learning_rate: float = 2.5e-3
     weight_decay: float = 0.02
     average: float = 0.998
     seed: int = 0
     workers: int = 1
-    val_minutes: float = 10.0
-    val_images: int = 24
+    val_every: int = 250
+    val_images: int = 48
+    patience: int | None = None
+    save_minutes: float = 2.0
 
 
-class _Run:
-    """The changing state of a run."""
+def default_settings(n_train: int, *, fine_tune: bool, seed: int = 0) -> TrainSettings:
+    """Settings that suit a number of training images, from tens to thousands.
 
-    def __init__(
-        self,
-        network: nn.Module,
-        folder: TrainingFolder,
-        settings: TrainSettings,
-        long_side: int,
-        out: Path,
-    ) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network, self.folder, self.settings, self.out = network, folder, settings, out
-        self.long_side = long_side
-        placed(network, self.device)
-        self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
-        self.optimiser = torch.optim.AdamW(
-            network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        self.step, self.seconds = 0, 0.0
-        self.history: list[dict[str, Any]] = []
-
-    @property
-    def progress(self) -> float:
-        """Share of the budget that is spent, 0 to 1."""
-        share = self.step / self.settings.steps
-        if self.settings.minutes is not None:
-            share = max(share, self.seconds / (60 * self.settings.minutes))
-        return min(share, 1.0)
-
-    def set_learning_rate(self) -> None:
-        """Linear warm-up over 3 % of the budget, then half a cosine down to 1 % of the peak."""
-        p, warm = self.progress, 0.03
-        if p < warm:
-            factor = max(p, 1e-4) / warm
-        else:
-            turn = torch.tensor((p - warm) / (1 - warm) * torch.pi)
-            factor = 0.01 + 0.99 * 0.5 * (1 + float(torch.cos(turn)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.learning_rate * factor
-
-    def update_average(self) -> None:
-        """Move the averaged weights; young averages move faster so they forget the random start."""
-        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        state = self.network.state_dict()
-        floats = [key for key, value in state.items() if value.is_floating_point()]
-        with torch.no_grad():
-            get_ema_multi_avg_fn(decay)(  # type: ignore[no-untyped-call]
-                [self.average[key] for key in floats], [state[key] for key in floats], self.step
-            )
-            for key in state.keys() - set(floats):
-                self.average[key].copy_(state[key])
-
-    def save(self, key: str) -> None:
-        """Write the checkpoint whole or not at all."""
-        state = {
-            "key": key,
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "history": self.history,
-        }
-        fresh = self.out / f"{CHECKPOINT}.new"
-        torch.save(state, fresh)
-        fresh.replace(self.out / CHECKPOINT)
-
-    def resume(self, key: str) -> None:
-        """Take up the run in the output folder, if there is one with the same data and settings."""
-        path = self.out / CHECKPOINT
-        if not path.is_file():
-            return
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["key"] != key:
-            msg = f"{self.out} holds a run with other data or settings."
-            raise InputError(msg, "Choose another output folder, or remove this one.")
-        self.network.load_state_dict(state["network"])
-        self.average = state["average"]
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.history = state["history"]
+    Steps grow with the root of the number of images: few images are seen more often each, but not
+    so often that they are learnt by heart. From random weights it takes twice as many as from a
+    trained model, whose weights a high learning rate would undo.
+    """
+    steps = int(np.clip(100 * np.sqrt(n_train), 300, 12_000)) * (1 if fine_tune else 2)
+    return TrainSettings(
+        steps=steps,
+        learning_rate=1e-3 if fine_tune else 2.5e-3,
+        average=float(np.clip(1 - 10 / steps, 0.9, 0.998)),
+        val_every=max(25, steps // 20),
+        patience=8,
+        seed=seed,
+    )
 
 
 def train(
@@ -188,7 +132,7 @@ def train(
     out : where ``checkpoint.pt`` and ``run.json`` are written; a run begun there is taken up again.
     init : name or folder of a model to start from, with its architecture. Its head is taken over
         when its classes are those of `data`; otherwise the head starts at random.
-    settings : how to train.
+    settings : how to train; `default_settings` when None.
     progress : called with each line of the run's history as it is made.
 
     Returns
@@ -204,65 +148,156 @@ def train(
     folder = read_training_folder(data)
     start = None if init is None else find_model(init)
     card = None if start is None else read_card(start)
-    settings, long_side = _started_from(card, settings or TrainSettings())
+    if settings is None:
+        settings = default_settings(len(folder.split["train"]), fine_tune=init is not None)
+    settings = _completed(settings, card, folder)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
-    network = HalfResolutionUnet(settings.architecture, len(folder.classes))
+    network = SkinNetwork(settings.architecture, len(folder.classes))
     if start is not None and card is not None:
         load_model_weights(network, start, card, folder.classes)
-    run = _Run(network, folder, settings, long_side, out)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    placed(network, device)
     record = {
         "data": {
             "digest": folder.digest(),
             "images": {part: len(names) for part, names in folder.split.items()},
             "patients": len(set(folder.patients.values())),
+            "left_out": dict(folder.left_out),
         },
         "classes": {str(code): name for code, name in folder.classes.items()},
         "settings": json.loads(json.dumps(asdict(settings))),
         "init": None if card is None else {"name": card.name, "digest": card.digest},
         "versions": _versions(),
-        "device": str(run.device),
+        "device": str(device),
     }
-    _loop(run, record, progress)
+    _Trainer(network, folder, settings, out, record).train(progress)
     return out / CHECKPOINT
 
 
-def _started_from(card: ModelCard | None, settings: TrainSettings) -> tuple[TrainSettings, int]:
-    """The settings with what the model to start from decides, and the long side."""
-    long_side = settings.long_side or (LONG_SIDE if card is None else card.long_side)
-    architecture = settings.architecture if card is None else card.architecture
-    return replace(settings, architecture=architecture, long_side=long_side), long_side
+def _completed(
+    settings: TrainSettings, card: ModelCard | None, folder: TrainingFolder
+) -> TrainSettings:
+    """The settings with what the model to start from, or the images, decide."""
+    if card is not None:
+        long_side = settings.long_side or card.long_side
+        return replace(settings, architecture=card.architecture, long_side=long_side)
+    return replace(settings, long_side=settings.long_side or _usual_long_side(folder))
 
 
-def _loop(run: _Run, record: dict[str, Any], progress: Progress | None) -> None:
-    run.resume(key := _run_key(record))
-    train_names = run.folder.split["train"]
-    loss = CrossEntropyAndDice(class_weights(count_pixels(run.folder, train_names)))
-    loss.to(run.device)
-    total, count, since_val = 0.0, 0, run.seconds
-    batches = _batches(run)
-    while run.progress < 1.0:
-        started = time.perf_counter()
-        run.set_learning_rate()
-        total += _step(run, loss, *next(batches))
-        count += 1
-        run.step += 1
-        run.update_average()
-        run.seconds += time.perf_counter() - started
-        if run.progress >= 1.0 or run.seconds - since_val >= 60 * run.settings.val_minutes:
-            line = {
-                "step": run.step,
-                "minutes": round(run.seconds / 60, 2),
-                "loss": round(total / count, 4),
-                **_held_out(run),
-            }
-            run.history.append(line)
-            total, count, since_val = 0.0, 0, run.seconds
-            run.save(key)
-            text = canonical_json({**record, "history": run.history})
-            (run.out / RECORD).write_text(text, encoding="utf-8")
-            if progress is not None:
-                progress(line)
+def _usual_long_side(folder: TrainingFolder) -> int:
+    """The median long side of the training images within `LONG_SIDES`, a multiple of 32."""
+    sides = [max(folder.size(name)) for name in folder.split["train"]]
+    return 32 * round(float(np.clip(np.median(sides), *LONG_SIDES)) / 32)
+
+
+class _Trainer:
+    """Runs a training run to its end."""
+
+    def __init__(
+        self,
+        network: SkinNetwork,
+        folder: TrainingFolder,
+        settings: TrainSettings,
+        out: Path,
+        record: dict[str, Any],
+    ) -> None:
+        self._settings, self._record, self._out = settings, record, out
+        self._long_side = int(settings.long_side or 0)
+        self._folder = shrunk_folder(folder, out, int(Crops.SCALES[1] * self._long_side))
+        self._network, self._device = network, next(network.parameters()).device
+        # Several GPUs share each batch; one, or the processor, works on it whole.
+        several = torch.cuda.device_count() > 1
+        self._parallel = nn.DataParallel(network) if several else network
+        self._run = TrainingRun(
+            network,
+            out,
+            steps=settings.steps,
+            minutes=settings.minutes,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            average=settings.average,
+            patience=settings.patience,
+        )
+
+    def train(self, progress: Progress | None) -> None:
+        """Take up or begin the run, and end it."""
+        run, settings, key = self._run, self._settings, _run_key(self._record)
+        run.resume(key)
+        names = self._folder.split["train"]
+        loss = CrossEntropyAndDice(class_weights(count_pixels(self._folder, names)))
+        loss.to(self._device)
+        batches, saved = self._batches(), time.monotonic()
+        while not run.done:
+            started = time.perf_counter()
+            run.set_learning_rate()
+            value = self._step(loss, *next(batches))
+            run.count_step(value, time.perf_counter() - started)
+            evaluated = run.step % settings.val_every == 0 or run.step == run.steps
+            if evaluated:
+                line = run.note(self._held_out())
+            if evaluated or time.monotonic() - saved >= 60 * settings.save_minutes:
+                run.save(key)
+                saved = time.monotonic()
+            if evaluated:
+                self._write_record()
+                if progress is not None:
+                    progress(line)
+
+    def _write_record(self) -> None:
+        run = self._run
+        document = {
+            **self._record,
+            "history": run.history,
+            "kept_step": run.kept_step,
+            "stopped_early": run.stopped_early,
+            "seconds": round(run.seconds, 1),
+        }
+        write_whole(self._out / RECORD, canonical_json(document).encode())
+
+    def _step(self, loss: nn.Module, images: Tensor, target: Tensor) -> float:
+        self._network.train()
+        images = images.to(self._device).contiguous(memory_format=torch.channels_last)
+        half = bfloat16_pays(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+            logits = self._parallel(normalise(images))
+        value: Tensor = loss(logits, target.to(self._device))
+        self._run.optimiser.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]  # torch has no types here
+        nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+        self._run.optimiser.step()
+        return float(value.detach())
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        settings, done = self._settings, self._run.step
+        crops = Crops(
+            self._folder,
+            self._folder.split["train"],
+            side=settings.crop,
+            long_side=self._long_side,
+            count=max(0, settings.steps - done) * settings.batch,
+            seed=settings.seed,
+            first=done * settings.batch,
+        )
+        loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+            crops,  # type: ignore[arg-type]  # a dataset by its methods
+            batch_size=settings.batch,
+            num_workers=settings.workers,
+            prefetch_factor=4 if settings.workers else None,
+            worker_init_fn=_use_one_thread,
+        )
+        yield from loader
+
+    def _held_out(self) -> dict[str, Any]:
+        names = self._folder.split["val"][: self._settings.val_images]
+        if not names:
+            return {}
+        network = SkinNetwork(self._settings.architecture, len(self._folder.classes))
+        network.load_state_dict(self._run.average)
+        placed(network, self._device)
+        counts = evaluate_network(network, self._folder, names, self._long_side, self._device)
+        document = agreement_document(counts, self._folder.classes)
+        return {"val": {"mean_dice": document["mean_dice"], "classes": document["classes"]}}
 
 
 def _run_key(record: dict[str, Any]) -> str:
@@ -271,55 +306,8 @@ def _run_key(record: dict[str, Any]) -> str:
     return document_digest({"data": record["data"], "init": record["init"], "settings": settings})
 
 
-def _step(run: _Run, loss: nn.Module, images: Tensor, target: Tensor) -> float:
-    run.network.train()
-    images = images.to(run.device).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=bfloat16_pays(run.device)):
-        logits = run.network(normalise(images))
-    value: Tensor = loss(logits, target.to(run.device))
-    run.optimiser.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(run.network.parameters(), 5.0)
-    run.optimiser.step()
-    return float(value.detach())
-
-
-def _batches(run: _Run) -> Iterator[tuple[Tensor, Tensor]]:
-    settings = run.settings
-    crops = Crops(
-        run.folder,
-        run.folder.split["train"],
-        side=settings.crop,
-        long_side=run.long_side,
-        count=(settings.steps - run.step) * settings.batch,
-        seed=settings.seed,
-        first=run.step * settings.batch,
-    )
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        crops,  # type: ignore[arg-type]
-        batch_size=settings.batch,
-        num_workers=settings.workers,
-        prefetch_factor=4 if settings.workers else None,
-        worker_init_fn=_use_one_thread,
-    )
-    yield from loader
-
-
 def _use_one_thread(worker: int) -> None:  # noqa: ARG001 (torch passes the worker's number)
     cv2.setNumThreads(1)
-
-
-def _held_out(run: _Run) -> dict[str, Any]:
-    folder, settings = run.folder, run.settings
-    names = folder.split["val"][: settings.val_images]
-    if not names:
-        return {}
-    network = HalfResolutionUnet(settings.architecture, len(folder.classes))
-    network.load_state_dict(run.average)
-    placed(network, run.device)
-    counts = evaluate_network(network, folder, names, run.long_side, run.device)
-    document = agreement_document(counts, folder.classes)
-    return {"val": {"mean_dice": document["mean_dice"], "classes": document["classes"]}}
 
 
 def load_model_weights(
