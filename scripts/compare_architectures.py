@@ -21,7 +21,7 @@ from bsa_vision.segmentation.card import Architecture
 from bsa_vision.segmentation.dataset import read_training_folder
 from bsa_vision.segmentation.export import export_model
 from bsa_vision.segmentation.openvino_engine import OpenVinoRunner
-from bsa_vision.segmentation.train import RECORD, TrainSettings, train
+from bsa_vision.segmentation.train import NETWORK, RECORD, TrainSettings, train
 from train_shipped_model import SETTINGS
 
 _SLIM: Mapping[str, object] = {"channels": [32, 64, 128, 256], "stem_width": 16}
@@ -34,6 +34,7 @@ CANDIDATES = {
     "deeplabv3plus resnet10-slim": Architecture(
         "tu-resnet10t", (), _SLIM, "deeplabv3plus", {"decoder_channels": 64}
     ),
+    "deeplabv3plus-near resnet10-slim": NETWORK,
     "upernet resnet10-slim": Architecture(
         "tu-resnet10t", (), _SLIM, "upernet", {"decoder_channels": 48}
     ),

@@ -2,7 +2,7 @@
 
 Each step is taken up again where it was interrupted; photos already rendered are kept.
 
-    python scripts/train_shipped_model.py --work build/training --minutes 90
+    python scripts/train_shipped_model.py --work build/training
 
 With BSA_VISION_DATA set, the CC0 skin maps in its `skin_textures` folder are used beside the
 procedural skin; without it all skin is procedural. No photo of a real patient, no pretrained
@@ -26,7 +26,7 @@ from bsa_vision.segmentation.train import TrainSettings, train
 #: (width, height) of a training photo: somewhat more than the network sees.
 PHOTO_SIZE = (640, 480)
 #: At a long side of 512 the usual photo of a whole body has 4 mm a pixel; a crop of 256 sees a
-#: third of it.
+#: third of it. Steps are many and data without end, so nothing is stopped early.
 SETTINGS = TrainSettings(
     long_side=512, crop=256, batch=4, learning_rate=2.5e-3, average=0.998, val_every=500
 )
@@ -50,8 +50,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--name", default=DEFAULT_MODEL)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=90.0, help="of training")
-    parser.add_argument("--steps", type=int, default=60000, help="of training, at most")
+    parser.add_argument("--shard", default="1/1", help="K/N renders one of N parts, and no more")
+    parser.add_argument("--steps", type=int, default=16000, help="of training")
+    parser.add_argument("--init", help="model to start from; random weights without")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--export-only", action="store_true", help="export the last checkpoint")
     return parser.parse_args()
@@ -70,6 +71,7 @@ def show(line: dict[str, object]) -> None:
 def main() -> None:
     given = parse_arguments()
     data, run = given.work / "photos", given.work / "run"
+    part, parts = (int(number) for number in given.shard.split("/"))
     if not given.export_only:
         write_training_set(
             data,
@@ -78,12 +80,13 @@ def main() -> None:
             given.processes,
             size=PHOTO_SIZE,
             textures=skin_textures(),
+            shard=(part, parts),
         )
+        if parts > 1:
+            return
         torch.set_num_threads(given.processes)
-        settings = replace(
-            SETTINGS, minutes=given.minutes, steps=given.steps, seed=given.seed, val_minutes=10.0
-        )
-        train(data, run, settings=settings, progress=show)
+        settings = replace(SETTINGS, steps=given.steps, seed=given.seed)
+        train(data, run, given.init, settings, show)
     card = export_model(run, data, given.models / given.name, NOTES)
     show({"model": card.name, "digest": card.digest})
 

@@ -60,6 +60,31 @@ def test_a_training_folder(tmp_path):
     assert (tmp_path / "images" / f"{names[1]}.jpg").exists()
 
 
+def test_parts_rendered_apart_are_the_whole(tmp_path):
+    count = 3 * SAMPLES_PER_PATIENT
+    for part in (1, 2):
+        assert not (tmp_path / "dataset.json").exists()
+        write_training_set(tmp_path, count, 0, size=_SIZE, shard=(part, 2))
+    document = json.loads((tmp_path / "dataset.json").read_text("utf-8"))
+    assert len(list((tmp_path / "images").iterdir())) == count
+    assert set(document["groups"]) == set(document["patients"])
+    tones = {
+        document["patients"][name]: group["skin_tone"] for name, group in document["groups"].items()
+    }
+    for name, group in document["groups"].items():
+        assert group["skin_tone"] == tones[document["patients"][name]]
+        assert group["skin_tone"] in {f"Monk {tone:02d}" for tone in range(1, 11)}
+        assert group["view"]
+
+
+def test_photos_that_are_there_keep_what_is_known_of_them(tmp_path, monkeypatch):
+    write_training_set(tmp_path, SAMPLES_PER_PATIENT, 0, size=_SIZE)
+    before = (tmp_path / "dataset.json").read_bytes()
+    monkeypatch.setattr(training, "prepare_sample", None)
+    write_training_set(tmp_path, SAMPLES_PER_PATIENT, 0, size=_SIZE)
+    assert (tmp_path / "dataset.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("other", [{"seed": 4}, {"size": (128, 96)}])
 def test_other_settings_do_not_go_on_in_the_folder(tmp_path, other):
     begun = {"seed": 0, "size": _SIZE}

@@ -10,11 +10,19 @@ from tests.segmentation.conftest import TINY, write_folder
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.segmentation.card import WEIGHTS_FILE, Architecture, read_card
-from bsa_vision.segmentation.dataset import IGNORED
+from bsa_vision.segmentation.dataset import IGNORED, read_training_folder, shrunk_folder
 from bsa_vision.segmentation.export import build_network, export_model
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights
 from bsa_vision.segmentation.model import SkinNetwork
-from bsa_vision.segmentation.train import TrainSettings, load_model_weights, train
+from bsa_vision.segmentation.train import (
+    LONG_SIDES,
+    TrainSettings,
+    _Trainer,
+    default_settings,
+    load_model_weights,
+    train,
+)
+from bsa_vision.segmentation.training_run import PACED_STEPS, kept_weights
 
 SHORT = replace(TINY, steps=6, val_every=1)
 
@@ -168,3 +176,61 @@ def test_loss_is_small_for_right_logits_and_blind_to_ignored_pixels() -> None:
     wrong_there = right.clone()
     wrong_there[:, :, :4] *= -1
     assert float(loss(wrong_there, hidden)) < 1e-4
+
+
+def test_the_length_of_a_run_suits_the_number_of_images() -> None:
+    few, many = (default_settings(n, fine_tune=True) for n in (16, 1600))
+    assert (few.steps, many.steps) == (400, 4000)
+    assert default_settings(16, fine_tune=False).steps == 800
+    assert default_settings(3, fine_tune=True).steps == 300
+    # Every run is looked at about twenty times, and may end when it no longer gains.
+    assert 10 <= few.steps / few.val_every <= 20
+    assert few.patience
+    assert few.average < many.average
+
+
+def test_without_a_model_the_long_side_is_that_of_the_images(
+    training_folder: Path, tmp_path: Path
+) -> None:
+    train(training_folder, tmp_path, settings=replace(SHORT, long_side=None, steps=1))
+    # The photos have 160 pixels, less than any network is given.
+    settings = json.loads((tmp_path / "run.json").read_text())["settings"]
+    assert settings["long_side"] == LONG_SIDES[0]
+
+
+def test_minutes_become_steps_once_and_for_all(training_folder: Path, tmp_path: Path) -> None:
+    settings = replace(TINY, steps=10**6, minutes=0.02, val_every=PACED_STEPS)
+    state = torch.load(train(training_folder, tmp_path, settings=settings), weights_only=True)
+    assert PACED_STEPS <= state["step"] == state["steps"] < 2000
+    again = torch.load(train(training_folder, tmp_path, settings=settings), weights_only=True)
+    assert again["step"] == state["step"]
+
+
+def test_a_run_that_no_longer_gains_ends_and_keeps_its_best(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = iter([0.3, 0.5, 0.4, 0.5, 0.4, 0.9])
+    weights: list[dict[str, torch.Tensor]] = []
+
+    def judged(trainer: _Trainer) -> dict[str, object]:
+        weights.append({k: v.clone() for k, v in trainer._run.average.items()})
+        return {"val": {"mean_dice": next(marks), "classes": []}}
+
+    monkeypatch.setattr(_Trainer, "_held_out", judged)
+    path = train(training_folder, tmp_path, settings=replace(SHORT, steps=50, patience=3))
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert len(record["history"]) == 5
+    assert (record["kept_step"], record["stopped_early"]) == (2, True)
+    kept = kept_weights(path)
+    assert all(torch.equal(kept[key], value) for key, value in weights[1].items())
+
+
+def test_large_photos_are_shrunk_once(tmp_path: Path) -> None:
+    folder = read_training_folder(write_folder(tmp_path / "x", 6))
+    small = shrunk_folder(folder, tmp_path / "run", 80)
+    image, mask = small.read("p00_0")
+    assert (image.shape, mask.shape) == ((60, 80, 3), (60, 80))
+    assert set(np.unique(mask)) <= set(small.classes)
+    written = small.masks["p00_0"].stat().st_mtime_ns
+    assert shrunk_folder(folder, tmp_path / "run", 80).masks["p00_0"].stat().st_mtime_ns == written
+    assert shrunk_folder(folder, tmp_path / "run", 160) is folder

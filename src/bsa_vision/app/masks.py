@@ -1,14 +1,15 @@
 """Folders of photos to folders of masks."""
 
-import io
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from bsa_vision.app.output import make_writable, refuse_inputs
 from bsa_vision.app.progress import Progress, ProgressEvent
@@ -19,6 +20,7 @@ from bsa_vision.photo.decode import read_photo
 from bsa_vision.pipeline import DECODE_SIDE, working_picture
 from bsa_vision.segmentation.api import Segmenter
 from bsa_vision.segmentation.card import SKIN_CLASSES
+from bsa_vision.segmentation.mask_file import encode_mask
 from bsa_vision.segmentation.predict import load_segmenter
 
 PREDICTION_FORMAT = "bsa-vision-prediction/1"
@@ -78,9 +80,13 @@ def predict_masks(
     segmenter = load_segmenter(model)
     make_writable(out)
     outcomes = []
-    for number, (path, mask) in enumerate(zip(photos, masks, strict=True), start=1):
-        outcomes.append(_predict_one(path, segmenter, mask))
-        progress(ProgressEvent("photos", path.name, number, len(photos)))
+    # Threads, so that one photo is decoded while another is segmented and a third one's mask is
+    # written: all of it is C code that lets the others run.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = pool.map(partial(_predict_one, segmenter), photos, masks)
+        for number, outcome in enumerate(jobs, start=1):
+            outcomes.append(outcome)
+            progress(ProgressEvent("photos", outcome.photo.name, number, len(photos)))
     return outcomes
 
 
@@ -145,16 +151,14 @@ def found_labels(photo: PreparedPhoto, segmenter: Segmenter) -> NDArray[np.uint8
     return segmenter.segment(photo.pixels).labels_at(photo.full_size)
 
 
-def _predict_one(path: Path, segmenter: Segmenter, mask: Path) -> MaskOutcome:
+def _predict_one(segmenter: Segmenter, path: Path, mask: Path) -> MaskOutcome:
     photo = prepared_photo(path, segmenter.classes)
     if isinstance(photo, Refused):
         return MaskOutcome(path, None, photo)
     labels = found_labels(photo, segmenter)
-    png = io.BytesIO()
-    Image.fromarray(labels).save(png, "PNG")
     # Whole or not at all: half a mask would be scored as one.
     try:
-        write_whole(mask, png.getvalue())
+        write_whole(mask, encode_mask(labels))
     except OSError as error:
         reason = f"{mask}: cannot be written: {error.strerror}."
         refused = Refused(NOT_WRITTEN, reason, "Make room, or choose another folder.")

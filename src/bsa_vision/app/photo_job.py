@@ -21,7 +21,7 @@ from bsa_vision.photo.records import Photo
 from bsa_vision.pipeline import DECODE_SIDE, PhotoRequest, PhotoResult, assess_photo
 from bsa_vision.report.thumbnails import thumbnail
 from bsa_vision.segmentation.api import Segmenter
-from bsa_vision.segmentation.mask_file import read_mask
+from bsa_vision.segmentation.mask_file import encode_mask, read_mask
 from bsa_vision.segmentation.predict import load_segmenter
 
 LOG = logging.getLogger(__name__)
@@ -164,6 +164,5 @@ def _given_mask(job: PhotoJob, photo: Photo) -> NDArray[np.uint8] | Refused | No
 def _write_mask(path: Path, labels: NDArray[np.uint8], full_size: tuple[int, int]) -> None:
     """The mask as PNG at full size, whole or not at all."""
     full = cv2.resize(labels, full_size, interpolation=cv2.INTER_NEAREST_EXACT)
-    _, data = cv2.imencode(".png", full, [cv2.IMWRITE_PNG_COMPRESSION, 4])
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, data.tobytes())
+    write_whole(path, encode_mask(np.asarray(full, np.uint8)))

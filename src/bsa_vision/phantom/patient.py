@@ -103,12 +103,12 @@ def random_patient(seed: int, *, adult: bool = True) -> PhantomPatient:
     Parameters
     ----------
     seed : of the draw; also gives the pseudonym.
-    adult : between 18 and 80 years; otherwise from 3 years up.
+    adult : 18 to 80 years; otherwise 3 to 17.
     """
     rng = np.random.default_rng([seed, 1])
     model = BodyModel.load()
     sex = "female" if rng.random() < 0.5 else "male"
-    age = float(np.round(rng.uniform(18 if adult else 3, 80)))
+    age = float(np.round(rng.uniform(*((18, 80) if adult else (3, 17)))))
     phenotype = {
         "gender": 1.0 if sex == "female" else 0.0,
         "age": float(np.interp(age, _AGE_YEARS, _AGE_AXIS)),

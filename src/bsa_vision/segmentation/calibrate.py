@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from bsa_vision.segmentation.dataset import IGNORED, TrainingFolder
@@ -57,22 +57,21 @@ def reliability(
     """Reliability of the most probable class's probability on held-out images (see `tally`)."""
     table = np.zeros((3, BINS))
     for logits, truth in held_out_logits(network, folder, names, long_side, torch.device("cpu")):
-        table += tally((logits / temperature).softmax(dim=0), truth)
+        table += tally((logits / temperature).softmax(dim=0).numpy(), truth)
     return reliability_document(table)
 
 
-def tally(probabilities: Tensor, truth: NDArray[np.uint8]) -> NDArray[np.float64]:
+def tally(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Pixels, sum of the highest probability, and pixels found right, by bin: (3, `BINS`).
 
     Parameters
     ----------
-    probabilities : (n_classes, h, w).
+    probabilities : (n_classes, h, w), 0 to 1.
     truth : (h, w) class indices; `IGNORED` is left out.
     """
-    highest, index = probabilities.max(dim=0)
     kept = truth != IGNORED
-    sure = highest.numpy()[kept].astype(np.float64)
-    right = (index.numpy() == truth)[kept]
+    sure = probabilities.max(axis=0)[kept].astype(np.float64)
+    right = (probabilities.argmax(axis=0) == truth)[kept]
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     return np.stack(
         [np.bincount(bins, weights, BINS) for weights in (np.ones_like(sure), sure, right)]

@@ -38,17 +38,17 @@ def held_out_logits(
         yield logits, np.asarray(truth, np.uint8)
 
 
-def evaluate_network(
+def count_images(
     network: nn.Module,
     folder: TrainingFolder,
     names: Sequence[str],
     long_side: int,
     device: torch.device,
-) -> Counts:
-    """Pooled confusion table over images, rows truth, in the order of the folder's classes."""
-    n = len(folder.classes)
-    counts = np.zeros((n, n), dtype=np.int64)
-    for logits, truth in held_out_logits(network, folder, names, long_side, device):
-        predicted = logits.argmax(dim=0).numpy().astype(np.uint8)
-        counts += confusion(truth, predicted, range(n))
-    return counts
+) -> dict[str, Counts]:
+    """Confusion table of each image, rows truth, in the order of the folder's classes."""
+    codes = range(len(folder.classes))
+    counted = {}
+    logits = held_out_logits(network, folder, names, long_side, device)
+    for name, (found, truth) in zip(names, logits, strict=True):
+        counted[name] = confusion(truth, found.argmax(dim=0).numpy().astype(np.uint8), codes)
+    return counted

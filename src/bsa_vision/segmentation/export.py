@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -21,8 +22,8 @@ from bsa_vision.segmentation.card import (
     file_sha256,
 )
 from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
-from bsa_vision.segmentation.evaluate import evaluate_network
-from bsa_vision.segmentation.metrics import agreement_document
+from bsa_vision.segmentation.evaluate import count_images
+from bsa_vision.segmentation.metrics import agreement_document, grouped_dice
 from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, SkinNetwork, deployed
 from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
 from bsa_vision.segmentation.openvino_quiet import openvino
@@ -139,10 +140,12 @@ def _held_out_figures(
 ) -> dict[str, Any]:
     names = source.split["test"]
     device = torch.device("cpu")
-    counts = evaluate_network(network, source, names, long_side, device)
+    counts = count_images(network, source, names, long_side, device)
+    pooled = np.sum(list(counts.values()), axis=0)
     return {
         "images": len(names),
         "patients": len({source.patients[name] for name in names}),
-        **agreement_document(counts, source.classes),
+        **agreement_document(pooled, source.classes),
+        "groups": grouped_dice(counts, source.groups, tuple(source.classes.values())),
         "calibration": reliability(network, source, names, long_side, temperature),
     }

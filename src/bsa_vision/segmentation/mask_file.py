@@ -1,7 +1,8 @@
-"""The one reader of mask files: pixels are codes, never grey values of a palette's colours."""
+"""Mask files, read and written here alone: pixels are codes, never a palette's colours."""
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
@@ -29,3 +30,12 @@ def read_mask(path: Path) -> NDArray[np.uint8] | Refused:
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
         reason = f"{path.name}: cannot be read as a PNG mask."
         return Refused("mask_unreadable", reason, "Write the mask again.")
+
+
+def encode_mask(labels: NDArray[np.uint8]) -> bytes:
+    """Codes (H, W) as an 8-bit PNG with one channel.
+
+    Compressed lightly: masks are flat, so more effort saves little and takes longer than finding
+    the mask did.
+    """
+    return cv2.imencode(".png", labels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()

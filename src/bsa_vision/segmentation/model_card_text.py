@@ -24,13 +24,11 @@ def model_card_text(card: ModelCard) -> str:
         *(f"| {code} | {name.replace('_', ' ')} |" for code, name in card.classes.items()),
         "",
         f"Input: sRGB photo, long side resized to {card.long_side} pixels; works best on photos",
-        "corrected against a colour card. Output: class and probabilities per pixel, temperature",
-        f"{card.temperature}: sharper than calibrated, for areas that are summed over them.",
+        "corrected against a colour card. Output: class and probabilities per pixel; logits are",
+        f"divided by the temperature {card.temperature} before the softmax.",
         "",
         "## How it was made",
-        f"- Network: U-Net stopped at half resolution, encoder `{card.architecture.encoder}`,",
-        f"  {_options(card.architecture)}, decoder channels",
-        f"  {list(card.architecture.decoder_channels)}.",
+        f"- Network: {_network(card.architecture)}.",
         *_training_lines(training),
         *(f"- {note}" for note in training.get("notes", ())),
         "",
@@ -39,10 +37,20 @@ def model_card_text(card: ModelCard) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _options(architecture: Architecture) -> str:
-    """The encoder's options in words."""
-    options = sorted(architecture.encoder_options.items())
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in options) or "as it is"
+def _network(architecture: Architecture) -> str:
+    """Decoder and encoder with their options, in words."""
+    decoder = dict(architecture.decoder_options)
+    if architecture.decoder == "unet":
+        decoder["channels"] = list(architecture.decoder_channels)
+    parts = [(architecture.decoder, decoder), (architecture.encoder, architecture.encoder_options)]
+    return ", encoder ".join(f"`{name}`{_options(options)}" for name, options in parts)
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    words = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in sorted(options.items())
+    )
+    return f" ({words})" if words else ""
 
 
 def _training_lines(training: Mapping[str, Any]) -> list[str]:
@@ -95,4 +103,42 @@ def _figures(held_out: Mapping[str, Any] | None) -> list[str]:
         "| | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),
         *table,
+        *_calibration_lines(held_out.get("calibration")),
+        *_group_lines(held_out.get("groups", {})),
     ]
+
+
+def _calibration_lines(calibration: Mapping[str, Any] | None) -> list[str]:
+    if calibration is None or calibration["ece"] is None:
+        return []
+    rows = [
+        f"| {b['probability']:.2f} | {b['right']:.2f} | {100 * b['share']:.1f} % |"
+        for b in calibration["bins"]
+    ]
+    return [
+        "",
+        f"Expected calibration error {calibration['ece']:.4f}. Of the pixels whose most probable",
+        "class has about this probability, this share is right:",
+        "",
+        "| probability | right | pixels |",
+        "|---|---|---|",
+        *rows,
+    ]
+
+
+def _group_lines(groups: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
+    lines = []
+    for kind, by_group in groups.items():
+        lines += [
+            "",
+            f"Mean Dice by {kind.replace('_', ' ')}:",
+            "",
+            "| group | images | mean Dice |",
+        ]
+        lines += ["|---|---|---|"]
+        lines += [
+            f"| {group} | {found['images']} | "
+            f"{'-' if found['mean_dice'] is None else format(found['mean_dice'], '.3f')} |"
+            for group, found in by_group.items()
+        ]
+    return lines
