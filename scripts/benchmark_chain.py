@@ -16,9 +16,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bsa_vision.app.masks import prepared_photo
 from bsa_vision.app.score import score_many
 from bsa_vision.core.labels import LABEL_NAMES, N_LABELS
+from bsa_vision.segmentation.calibrate import BINS, reliability_document, tally
 from bsa_vision.segmentation.metrics import class_agreement, confusion
+from bsa_vision.segmentation.predict import load_segmenter
+from bsa_vision.segmentation.registry import default_model
 from true_landmarks import write_series
 
 
@@ -47,6 +51,7 @@ def main() -> None:
         took = time.perf_counter() - started
         report(outcome, json.loads((folder / "truth" / "truth.json").read_text()))
         show_confusion(outcome.out / "masks", folder / "truth")
+        show_reliability(folder, args.model or default_model())
         photos = sum(len(visit["photos"]) for visit in outcome.document["visits"])
         print(f"{photos} photos in {took:.0f} s: {photos / took:.2f} photos/s")
 
@@ -89,6 +94,23 @@ def show_confusion(masks: Path, truth: Path) -> None:
         shares = "".join(f"{value:10.1f}" for value in 100 * row / max(row.sum(), 1))
         dice = "-" if agreement.dice is None else f"{agreement.dice:.3f}"
         print(f"{agreement.name:17s}{shares}{dice:>10s}")
+
+
+def show_reliability(folder: Path, model: str) -> None:
+    """How often the most probable class is right, by its probability, over all photos."""
+    segmenter = load_segmenter(model)
+    table = np.zeros((3, BINS))
+    for path in sorted((folder / "truth").rglob("*.mask.png")):
+        stem = path.relative_to(folder / "truth").as_posix().removesuffix(".mask.png")
+        photo = prepared_photo(folder / f"{stem}.jpg", segmenter.classes)
+        found = segmenter.segment(photo.pixels).probabilities
+        truth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        truth = cv2.resize(truth, found.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        table += tally(found.transpose(2, 0, 1).astype(np.float32) / 255, truth)
+    document = reliability_document(table)
+    print(f"expected calibration error {document['ece']:.4f}")
+    for row in document["bins"]:
+        print(f"{row['probability']:6.2f} {row['right']:6.2f} {100 * row['share']:6.2f} %")
 
 
 if __name__ == "__main__":

@@ -158,15 +158,15 @@ def test_exporting_with_other_data_is_refused(trained_run: Path, tmp_path: Path)
 
 
 def test_class_weights_favour_rare_classes_within_limits() -> None:
-    weights = class_weights(np.array([1_000_000, 200_000, 20_000, 0]))
+    weights = class_weights(np.array([1_000_000, 200_000, 20_000, 0]), 0.35)
     assert weights[0] < weights[1] < weights[2]
-    assert class_weights(np.array([10**9, 10**9, 1])).max() == np.float32(2.5)
+    assert class_weights(np.array([10**9, 10**9, 1]), 0.35).max() == np.float32(2.5)
     assert weights[3] == 1.0
-    assert np.allclose(class_weights(np.array([5, 5])), 1.0)
+    assert np.allclose(class_weights(np.array([5, 5]), 0.35), 1.0)
 
 
 def test_loss_is_small_for_right_logits_and_blind_to_ignored_pixels() -> None:
-    loss = CrossEntropyAndDice(np.ones(3, np.float32))
+    loss = CrossEntropyAndDice(np.ones(3, np.float32), dice_share=0.5)
     target = torch.randint(0, 3, (2, 8, 8), generator=torch.Generator().manual_seed(0))
     right = 20.0 * torch.nn.functional.one_hot(target, 3).permute(0, 3, 1, 2)
     assert float(loss(right, target)) < 1e-4

@@ -38,6 +38,7 @@ def train_model(
     init: str | None,
     steps: int | None,
     minutes: float | None,
+    long_side: int | None,
     seed: int,
     report: Callable[[str], None],
 ) -> Path:
@@ -51,6 +52,8 @@ def train_model(
     init : name or folder of the model to start from.
     steps : most steps of the optimiser; None for as many as suit the number of images.
     minutes : training time at most; None for no limit.
+    long_side : network pixels of a photo's long side; None for that of the model to start from, or
+        the usual one of the images.
     seed : of the first weights and of the crops.
     report : told of images left out, and a line after each evaluation on the held-out part.
 
@@ -71,7 +74,11 @@ def train_model(
     settings = default_settings(n_train, fine_tune=init is not None, seed=seed)
     steps = settings.steps if steps is None else steps
     settings = replace(
-        settings, steps=steps, minutes=minutes, val_every=min(settings.val_every, steps)
+        settings,
+        steps=steps,
+        minutes=minutes,
+        long_side=long_side,
+        val_every=min(settings.val_every, steps),
     )
     report(f"{n_train} images to train on, {steps} steps at most.")
     train(data, out / "run", init, settings, lambda line: report(_text(line)))

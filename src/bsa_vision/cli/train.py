@@ -19,6 +19,10 @@ def train(
         int | None, typer.Option(min=1, help="Steps at most; by default what suits the images.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(min=0.1, help="Training time at most.")] = None,
+    long_side: Annotated[
+        int | None,
+        typer.Option(min=128, max=4096, help="Resolution: network pixels of a photo's long side."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first weights and the crops.")] = 0,
 ) -> None:
     """Train or fine-tune a segmentation model (extra `train`)."""
@@ -36,6 +40,7 @@ def train(
         init=init,
         steps=steps,
         minutes=minutes,
+        long_side=long_side,
         seed=seed,
         report=lambda line: warn(line, style="none"),
     )

@@ -4,7 +4,7 @@ Monk tones 1-10 (E. Monk, "The Monk Skin Tone Scale", 2019) are the base; melani
 vary over the body, with freckles, moles, hair, darker nipples and redder lips.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -99,8 +99,7 @@ def random_skin_look(rng: np.random.Generator, textures: Path | None) -> SkinLoo
     texture = maps[rng.integers(len(maps))] if maps and rng.random() < 0.75 else None
     tint = np.ones(3, np.float32)
     if texture is not None:
-        mean = _LINEAR_OF_BYTE[_skin_map(texture, 256)][60:150, 60:130].mean(axis=(0, 1))
-        darker = float(np.log(mean.mean() / tone.mean()))
+        darker = float(np.log(_mean_of_map(texture).mean() / tone.mean()))
         amount = np.clip(darker * rng.uniform(0, 1), -0.35, 1.6)
         tint = np.exp(-amount * MELANIN / MELANIN.mean() - rng.normal(0, 0.08, 3))
     return SkinLook(
@@ -116,6 +115,22 @@ def random_skin_look(rng: np.random.Generator, textures: Path | None) -> SkinLoo
         marks=random_marks(rng),
         noise=Noise.from_rng(rng),
     )
+
+
+def with_monk_tone(look: SkinLook, tone: int) -> SkinLook:
+    """The same patient with skin of another Monk tone, 1 to 10; a skin map is tinted to it."""
+    # As photographed: see `random_skin_look`, whose middle this is.
+    wanted = srgb_to_linear(MONK_TONES[tone - 1]) * np.exp(-0.25 * HAEMOGLOBIN - 0.12)
+    tint = look.tint
+    if look.texture is not None:
+        tint = wanted / _mean_of_map(look.texture)
+    return replace(look, tone=wanted.astype(np.float32), tint=tint.astype(np.float32))
+
+
+def _mean_of_map(path: Path) -> Float32:
+    """Linear colour (3,) of the trunk in a skin map."""
+    trunk = _LINEAR_OF_BYTE[_skin_map(path, 256)][60:150, 60:130]
+    return np.asarray(trunk.mean(axis=(0, 1)), np.float32)
 
 
 def skin_albedo(

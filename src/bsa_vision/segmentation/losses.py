@@ -13,7 +13,7 @@ from bsa_vision.segmentation.dataset import IGNORED, TrainingFolder, class_indic
 
 
 def class_weights(
-    counts: NDArray[np.int64], power: float = 0.35, limits: tuple[float, float] = (0.5, 2.5)
+    counts: NDArray[np.int64], power: float, limits: tuple[float, float] = (0.5, 2.5)
 ) -> NDArray[np.float32]:
     """Weights that favour rare classes, (most frequent / count)^power, mean 1, clipped.
 
@@ -43,7 +43,7 @@ def count_pixels(
 class CrossEntropyAndDice(nn.Module):
     """Weighted cross-entropy plus `dice_share` times the soft Dice loss pooled over the batch."""
 
-    def __init__(self, weights: NDArray[np.float32], dice_share: float = 0.5) -> None:
+    def __init__(self, weights: NDArray[np.float32], dice_share: float) -> None:
         super().__init__()
         self.register_buffer("weights", torch.from_numpy(weights))
         self.dice_share = dice_share

@@ -23,6 +23,7 @@ from bsa_vision.segmentation.card import (
 from bsa_vision.segmentation.openvino_engine import OpenVinoRunner
 from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
 from bsa_vision.segmentation.registry import default_model
+from bsa_vision.segmentation.tiling import run_tiled
 
 Pixels = NDArray[np.uint8]
 Engine = Literal["auto", "openvino", "torch"]
@@ -73,7 +74,7 @@ class ModelSegmenter:
             raise ValueError(msg)
         width, height = network_size((pixels.shape[1], pixels.shape[0]), self.card.long_side)
         padded = pad_to_multiple(resample(pixels, (width, height)), self.card.multiple)
-        index, probabilities = self._runner.run(np.ascontiguousarray(padded))
+        index, probabilities = run_tiled(np.ascontiguousarray(padded), self._runner.run)
         return Segmentation(
             labels=self._codes[index[:height, :width]],
             probabilities=probabilities[:height, :width],

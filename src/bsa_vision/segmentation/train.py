@@ -79,6 +79,8 @@ class TrainSettings:
         a step costs is measured once, so such a run is not the same on another machine.
     learning_rate, weight_decay : of AdamW, at the peak of the schedule.
     average : decay of the exponential moving average of the weights, which is what is kept.
+    class_power : how far rare classes are favoured (`losses.class_weights`), 0 for not at all.
+    dice_share : weight of the soft Dice loss beside cross-entropy.
     seed : of the weights and of the crops.
     workers : processes that load crops (0: in this one).
     val_every : steps between evaluations on the held-out part.
@@ -96,6 +98,8 @@ class TrainSettings:
     learning_rate: float = 2.5e-3
     weight_decay: float = 0.02
     average: float = 0.998
+    class_power: float = 0.35
+    dice_share: float = 0.5
     seed: int = 0
     workers: int = 1
     val_every: int = 250
@@ -229,8 +233,9 @@ class _Trainer:
         """Take up or begin the run, and end it."""
         run, settings, key = self._run, self._settings, _run_key(self._record)
         run.resume(key)
-        names = self._folder.split["train"]
-        loss = CrossEntropyAndDice(class_weights(count_pixels(self._folder, names)))
+        counts = count_pixels(self._folder, self._folder.split["train"])
+        weights = class_weights(counts, settings.class_power)
+        loss = CrossEntropyAndDice(weights, settings.dice_share)
         loss.to(self._device)
         batches, saved = self._batches(), time.monotonic()
         while not run.done:

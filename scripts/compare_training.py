@@ -1,10 +1,11 @@
-"""Train several networks for the same computing time and compare accuracy with speed.
+"""Train in several ways for the same computing time, and compare accuracy with speed.
 
-    python scripts/compare_architectures.py --data DATA --work build/architectures --minutes 12
+    python scripts/compare_training.py --data DATA --work build/comparison --minutes 10
 
-Each network first takes a few steps to learn what a step of it costs on one thread. Then it trains
-for as many steps as fit the minutes, is scored on the held-out patients of the folder (``val``) and
-timed in OpenVINO on one thread. Run `--only NAME` in several processes to use several cores.
+What is varied is the network, the loss or the resolution. Each variant first takes a few steps to
+learn what a step of it costs on one thread. Then it trains for as many steps as fit the minutes, is
+scored on the held-out patients (parts ``val`` and ``test``) and timed in OpenVINO on one thread.
+Run `--only NAME` in several processes to use several cores.
 """
 
 import argparse
@@ -26,17 +27,10 @@ from train_shipped_model import SETTINGS
 
 _SLIM: Mapping[str, object] = {"channels": [32, 64, 128, 256], "stem_width": 16}
 _UNET = (128, 64, 32, 16)
-CANDIDATES = {
-    "unet resnet10-slim": Architecture("tu-resnet10t", _UNET, _SLIM),
-    "unet-scse resnet10-slim": Architecture(
-        "tu-resnet10t", _UNET, _SLIM, decoder_options={"decoder_attention_type": "scse"}
-    ),
-    "deeplabv3plus resnet10-slim": Architecture(
+_NETWORKS = {
+    "deeplabv3plus resnet10-slim": NETWORK,
+    "deeplabv3plus-wide-rates resnet10-slim": Architecture(
         "tu-resnet10t", (), _SLIM, "deeplabv3plus", {"decoder_channels": 64}
-    ),
-    "deeplabv3plus-near resnet10-slim": NETWORK,
-    "upernet resnet10-slim": Architecture(
-        "tu-resnet10t", (), _SLIM, "upernet", {"decoder_channels": 48}
     ),
     "deeplabv3plus resnet10": Architecture(
         "tu-resnet10t", (), {}, "deeplabv3plus", {"decoder_channels": 96}
@@ -44,8 +38,25 @@ CANDIDATES = {
     "deeplabv3plus regnety-002": Architecture(
         "tu-regnety_002", (), {}, "deeplabv3plus", {"decoder_channels": 64}
     ),
-    "unet mobilenetv4-small": Architecture("tu-mobilenetv4_conv_small_050", _UNET),
+    "upernet resnet10-slim": Architecture(
+        "tu-resnet10t", (), _SLIM, "upernet", {"decoder_channels": 48}
+    ),
+    "unet resnet10-slim": Architecture("tu-resnet10t", _UNET, _SLIM),
+    "unet-scse resnet10-slim": Architecture(
+        "tu-resnet10t", _UNET, _SLIM, decoder_options={"decoder_attention_type": "scse"}
+    ),
     "unet regnety-002": Architecture("tu-regnety_002", _UNET),
+    "unet mobilenetv4-small": Architecture("tu-mobilenetv4_conv_small_050", _UNET),
+}
+VARIANTS: dict[str, TrainSettings] = {
+    **{name: replace(SETTINGS, architecture=network) for name, network in _NETWORKS.items()},
+    "loss cross-entropy": replace(SETTINGS, class_power=0.0, dice_share=0.0),
+    "loss cross-entropy + dice": replace(SETTINGS, class_power=0.0),
+    "loss weighted cross-entropy": replace(SETTINGS, dice_share=0.0),
+    "loss dice mostly": replace(SETTINGS, dice_share=2.0),
+    # As many pixels a step as with 512.
+    "long side 384": replace(SETTINGS, long_side=384, crop=192, batch=7),
+    "long side 640": replace(SETTINGS, long_side=640, crop=320, batch=3),
 }
 TIMED_STEPS = 12
 
@@ -55,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="training folder")
     parser.add_argument("--work", type=Path, required=True, help="runs and models")
     parser.add_argument("--minutes", type=float, default=12.0, help="of one core, for each")
-    parser.add_argument("--only", nargs="*", choices=CANDIDATES, default=list(CANDIDATES))
+    parser.add_argument("--only", nargs="*", choices=VARIANTS, default=list(VARIANTS))
     return parser.parse_args()
 
 
@@ -69,10 +80,14 @@ def step_seconds(data: Path, out: Path, settings: TrainSettings) -> float:
     return (spent[1] - spent[0]) / TIMED_STEPS
 
 
-def milliseconds(model: Path) -> float:
-    """Median of one photo of 512 x 384 in OpenVINO on one thread."""
+def milliseconds(model: Path, long_side: int) -> float:
+    """Median of one photo of 4:3 in OpenVINO on one thread."""
     runner = OpenVinoRunner(model, threads=1)
-    pixels = np.random.default_rng(0).integers(0, 256, (384, 512, 3)).astype(np.uint8)
+    pixels = (
+        np.random.default_rng(0)
+        .integers(0, 256, (long_side * 3 // 4, long_side, 3))
+        .astype(np.uint8)
+    )
     spent = []
     for _ in range(25):
         started = time.perf_counter()
@@ -87,20 +102,24 @@ def main() -> None:
     read_training_folder(given.data)
     for name in given.only:
         out = given.work / name.replace(" ", "_")
-        settings = replace(SETTINGS, architecture=CANDIDATES[name], workers=0)
+        settings = replace(VARIANTS[name], workers=0)
         cost = step_seconds(given.data, out, settings)
         steps = int(60 * given.minutes / cost)
         settings = replace(settings, steps=steps, val_every=steps)
         train(given.data, out / "run", settings=settings)
-        export_model(out / "run", given.data, out / "model")
+        card = export_model(out / "run", given.data, out / "model")
         history = json.loads((out / "run" / RECORD).read_text())["history"]
+        held_out = card.training["held_out"]
         line = {
-            "network": name,
+            "variant": name,
             "step_seconds": round(cost, 3),
             "steps": settings.steps,
-            "val": {c["name"]: c["dice"] for c in history[-1]["val"]["classes"]},
-            "mean_dice": history[-1]["val"]["mean_dice"],
-            "ms": round(milliseconds(out / "model"), 1),
+            "val_mean_dice": round(history[-1]["val"]["mean_dice"], 4),
+            "test_mean_dice": round(held_out["mean_dice"], 4),
+            "test": {c["name"]: c["dice"] and round(c["dice"], 3) for c in held_out["classes"]},
+            "temperature": card.temperature,
+            "ece": round(held_out["calibration"]["ece"], 4),
+            "ms": round(milliseconds(out / "model", card.long_side), 1),
         }
         print(json.dumps(line), flush=True)
 

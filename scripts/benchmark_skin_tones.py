@@ -1,0 +1,74 @@
+"""Accuracy by skin tone, on the same patients, lesions, views and light in all ten Monk tones.
+
+    python scripts/benchmark_skin_tones.py [--model NAME] [--scenes 40] [--first 2000000]
+
+Each scene is one that training never met (its patient is of the test part), rendered ten times with
+nothing changed but the healthy skin. Dice by tone of the pixels of all scenes pooled.
+"""
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+
+import cv2
+import numpy as np
+
+from bsa_vision.core.labels import LABEL_NAMES, N_LABELS
+from bsa_vision.phantom.skin import with_monk_tone
+from bsa_vision.phantom.training import SAMPLES_PER_PATIENT, part_of, prepare_sample
+from bsa_vision.segmentation.metrics import class_agreement, confusion
+from bsa_vision.segmentation.predict import load_segmenter
+from bsa_vision.segmentation.registry import default_model
+from train_shipped_model import PHOTO_SIZE, skin_textures
+
+TONES = range(1, 11)
+#: States whose mean Dice stands for a tone.
+JUDGED = ("detachable", "detached", "reepithelialised")
+
+
+def photograph(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Photo and mask of a scene in each tone."""
+    cv2.setNumThreads(1)
+    photos = []
+    for tone in TONES:
+        sample = prepare_sample(seed, PHOTO_SIZE, skin_textures())
+        skin = with_monk_tone(sample.scene.case.skin, tone)
+        scene = replace(sample.scene, case=replace(sample.scene.case, skin=skin))
+        photos.append(replace(sample, scene=scene).render())
+    return photos
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=default_model())
+    parser.add_argument("--scenes", type=int, default=40)
+    parser.add_argument("--first", type=int, default=2_000_000, help="first seed looked at")
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    seeds: list[int] = []
+    seed = given.first
+    while len(seeds) < given.scenes:
+        if part_of(seed // SAMPLES_PER_PATIENT) == "test":
+            seeds.append(seed)
+        # One scene a patient.
+        seed += SAMPLES_PER_PATIENT
+    segmenter = load_segmenter(given.model)
+    tables = np.zeros((len(TONES), N_LABELS, N_LABELS), np.int64)
+    with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
+        for photos in pool.map(photograph, seeds):
+            for i, (image, mask) in enumerate(photos):
+                found = segmenter.segment(image).labels_at(mask.shape[::-1])
+                tables[i] += confusion(mask, found, range(N_LABELS))
+    means = []
+    for tone, table in zip(TONES, tables, strict=True):
+        dice = {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
+        means.append(float(np.mean([dice[name] for name in JUDGED])))
+        rounded = {name: round(value, 3) for name, value in dice.items() if value is not None}
+        print(json.dumps({"monk": tone, "judged": round(means[-1], 3), **rounded}), flush=True)
+    print(f"best minus worst tone: {max(means) - min(means):.3f}")
+
+
+if __name__ == "__main__":
+    main()
