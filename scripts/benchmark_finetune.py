@@ -2,11 +2,12 @@
 
     BSA_VISION_DATA=... python scripts/benchmark_finetune.py --work build/finetune [--model NAME]
 
-Two clinics, both with the public commands only. The first is of our making: photos rendered of patients
-that training never met, taken with another camera (a cast, flat contrast, weak colours, blur) and
-without a colour card; twenty to learn from, sixty of other patients to judge by, before and after.
-The second is the Foot Ulcer Segmentation Challenge: twenty of its training photos, judged on its 200
-validation photos, from the model and from random weights with the same steps.
+Two clinics, both with the public commands only. The first is of our making: photos rendered of
+patients that training never met, taken with another camera (a cast, flat contrast, weak colours,
+blur), corrected as in use where the card can be read; twenty to learn from, sixty of other patients
+to judge by, before and after. The second is the Foot Ulcer Segmentation Challenge: twenty of its
+training photos, judged on its 200 validation photos, from the model and from random weights with
+the same steps.
 """
 
 import argparse
@@ -19,11 +20,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from train_shipped_model import PHOTO_SIZE, skin_textures
 
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.phantom.training import SAMPLES_PER_PATIENT, part_of, render_sample
 from bsa_vision.segmentation.registry import default_model
+from train_shipped_model import PHOTO_SIZE, skin_textures
 
 LEARNT, JUDGED = 20, 60
 
@@ -50,11 +51,12 @@ def write_clinic(root: Path, count: int, first: int) -> None:
     patients, seed = {}, first
     while len(patients) < count:
         number, place = divmod(seed, SAMPLES_PER_PATIENT)
-        seed += 1
         if part_of(number) == "train" or place >= 2:
+            seed += 1
             continue
         name = f"P{number}_{place}"
         image, mask = render_sample(seed, PHOTO_SIZE, skin_textures())
+        seed += 1
         cv2.imwrite(str(root / "images" / f"{name}.jpg"), other_camera(image)[:, :, ::-1])
         cv2.imwrite(str(root / "masks" / f"{name}.png"), mask)
         patients[name] = f"P{number}"

@@ -1,6 +1,6 @@
 """Speed of finding a mask, against torch eager and MONAI, in one run with the same weights.
 
-    python scripts/benchmark_inference.py PHOTO... [--truth DIR] [--model NAME] [--work DIR]
+    python scripts/benchmark_inference.py PHOTO... --truth DIR [--model NAME] [--work DIR]
 
 PHOTO are photos of any size; each is also brought to 12 megapixels. Three ways from the same
 decoded 12-megapixel pixels to a full-size uint8 mask: this package; torch eager in float32 (resize,
@@ -117,7 +117,9 @@ def files_to_masks(files: list[Path], model: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", nargs="+", type=Path)
-    parser.add_argument("--truth", type=Path, help="folder of masks NAME.mask.png of the photos")
+    parser.add_argument(
+        "--truth", type=Path, required=True, help="folder of masks NAME.mask.png of the photos"
+    )
     parser.add_argument("--model", default=default_model())
     parser.add_argument("--work", type=Path, default=Path("build/inference"))
     given = parser.parse_args()

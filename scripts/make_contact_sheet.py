@@ -1,6 +1,6 @@
-"""Draw docs/training_photos.jpg: training photos by skin tone, each with its mask's outlines.
+"""Draw training photos by skin tone, each with its mask's outlines.
 
-    python scripts/make_contact_sheet.py docs/training_photos.jpg
+    python scripts/make_contact_sheet.py docs/pictures/training_photos.jpg
 
 Ten rows, Monk tones 1 to 10 from above; in each row photos of different patients, days and views,
 as the training renderer makes them. The outlines are those of the mask's classes.

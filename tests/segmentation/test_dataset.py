@@ -11,9 +11,9 @@ from tests.segmentation.conftest import write_folder
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES
+from bsa_vision.segmentation.crops import Crops
 from bsa_vision.segmentation.dataset import (
     IGNORED,
-    Crops,
     check_codes,
     class_indices,
     read_training_folder,
@@ -53,15 +53,25 @@ def test_digest_changes_with_one_pixel_and_not_with_the_place(tmp_path: Path) ->
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(0, 99))
-def test_drawn_split_keeps_patients_whole_and_meets_its_shares(sizes: list[int], seed: int) -> None:
+def test_drawn_split_keeps_patients_whole_and_no_part_empty(sizes: list[int], seed: int) -> None:
     patients = {f"{p}_{i}": f"P{p}" for p, size in enumerate(sizes) for i in range(size)}
     split = split_by_patient(patients, seed)
     assert sorted(n for names in split.values() for n in names) == sorted(patients)
     owners = [{patients[n] for n in names} for names in split.values()]
     assert len(set.union(*owners)) == sum(len(o) for o in owners)
-    # Dealt to the part that lacks the most: no part exceeds its share by more than one patient.
-    assert len(split["train"]) <= 0.8 * len(patients) + max(sizes)
-    assert len(split["test"]) <= 0.1 * len(patients) + max(sizes)
+    filled = sum(bool(names) for names in split.values())
+    assert filled == min(3, len(sizes))
+    assert split["train"]
+
+
+def test_a_patient_stays_in_its_part_when_others_come() -> None:
+    patients = {f"p{i}": f"P{i}" for i in range(400)}
+    before = split_by_patient(dict(list(patients.items())[:200]))
+    after = split_by_patient(patients)
+    assert all(set(before[part]) <= set(after[part]) for part in before)
+    assert {part: len(names) / 400 for part, names in after.items()} == pytest.approx(
+        {"train": 0.8, "val": 0.1, "test": 0.1}, abs=0.05
+    )
 
 
 def test_a_folder_without_split_gets_one_by_patient(tmp_path: Path) -> None:
@@ -81,6 +91,10 @@ def test_a_folder_without_split_gets_one_by_patient(tmp_path: Path) -> None:
         ({"split": {"train": ["nobody"]}}, "nobody"),
         ({"split": {"train": ["p00_0"], "val": ["p00_1"]}}, "in both train and val"),
         ({"split": {"train": [], "val": ["p00_1"]}}, "no training images"),
+        ({"split": {"train": ["p00_0"], "valid": ["p01_1"]}}, "a part 'valid'"),
+        ({"split": ["p00_0"]}, "split must be an object"),
+        ({"patients": {"p00_0.png": "P1"}}, r"patients names 'p00_0\.png'"),
+        ({"groups": {"p00_0": "head"}}, "groups of 'p00_0' must be an object"),
     ],
 )
 def test_contradictory_descriptions_are_refused(
@@ -192,8 +206,8 @@ def test_crops_have_the_asked_form_and_meet_rare_classes(training_folder: Path) 
         assert image.shape == (3, 64, 64)
         assert image.dtype == np.uint8
         assert target.shape == (64, 64)
-        assert target.max() < len(LABEL_NAMES)
-        seen += np.bincount(target.ravel(), minlength=len(LABEL_NAMES))
+        assert target[target != IGNORED].max() < len(LABEL_NAMES)
+        seen += np.bincount(target.ravel(), minlength=256)[: len(LABEL_NAMES)]
     assert np.all(seen > 0)
 
 
@@ -210,3 +224,54 @@ def test_augmentation_moves_image_and_mask_together(training_folder: Path) -> No
             differences.append(green[target == 5].mean() - green[target == 4].mean())
     assert len(differences) >= 3
     assert min(differences) > 60
+
+
+def test_two_images_of_one_name_are_refused_and_other_files_named(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", 6)
+    (root / "images" / "notes.txt").write_text("no photo")
+    assert "neither JPEG nor PNG" in read_training_folder(root).left_out["notes"]
+    (root / "images" / "p00_0.jpg").write_bytes((root / "images" / "p00_0.png").read_bytes())
+    with pytest.raises(InputError, match="would share a mask"):
+        read_training_folder(root)
+
+
+def test_a_photo_turned_by_its_exif_fits_a_mask_as_displayed(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(root / "images" / "p00_0.png") as upright:
+        turned = upright.transpose(Image.Transpose.ROTATE_90)
+    (root / "images" / "p00_0.png").unlink()
+    turned.save(root / "images" / "p00_0.jpg", exif=exif, quality=95)
+    folder = read_training_folder(root)
+    assert not folder.left_out
+    image, mask = folder.read("p00_0")
+    assert image.shape[:2] == mask.shape == (120, 160)
+
+
+def test_a_damaged_mask_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", 6)
+    path = root / "masks" / "p00_0.png"
+    path.write_bytes(path.read_bytes()[:300])
+    folder = read_training_folder(root)
+    assert set(check_codes(folder)) == {"p00_0"}
+
+
+def test_crops_wider_than_the_photo_keep_its_proportions(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "x", 6)
+    for path in (root / "images").iterdir():
+        mask = np.zeros((120, 160), np.uint8)
+        cv2.circle(mask, (80, 60), 30, 1, -1)
+        cv2.imwrite(str(path), np.dstack([mask * 200] * 3))
+        cv2.imwrite(str(root / "masks" / path.name), mask)
+    drawn = crops(root, side=256, count=40)
+    met = 0
+    for i in range(40):
+        _, target = drawn[i]
+        disc = target == 1
+        rows, columns = np.flatnonzero(disc.any(axis=1)), np.flatnonzero(disc.any(axis=0))
+        if (target == IGNORED).any() and not (disc[[0, -1]].any() or disc[:, [0, -1]].any()):
+            met += 1
+            # Within what the augmentation turns and shears.
+            assert 0.8 < len(rows) / len(columns) < 1.25
+    assert met > 10

@@ -93,8 +93,12 @@ def _check_comparable(
     if trained_on is None:
         reason = f"The card of {card.name!r} does not say which data it was trained on."
         raise InputError(reason, "Export the model again, from its run.")
-    if trained_on == locked_digest:
-        reason = f"{card.name!r} was trained on {folder.root}: it would be judged on what it knows."
+    known = set(card.training.get("photos", ())) & set(folder.photo_digests())
+    if trained_on == locked_digest or known:
+        reason = (
+            f"{card.name!r} was trained with {folder.root}, {len(known)} photos of it or all: it "
+            "would be judged on what it knows."
+        )
         raise InputError(reason, "Give a locked set of other patients.")
     for other, classes in (("the default model", current.classes), (folder.root, folder.classes)):
         if dict(classes) != dict(card.classes):

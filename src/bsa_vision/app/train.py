@@ -1,6 +1,6 @@
 """A training folder in; a model folder and a report out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from bsa_vision.app.masks import prepared_photo
+from bsa_vision.app.output import make_writable
+from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import label_palette
+from bsa_vision.core.provenance import canonical_json
+from bsa_vision.pipeline import WORK_SIDE
 from bsa_vision.report.training import (
     HeldOutImage,
     WorstCase,
@@ -18,13 +23,30 @@ from bsa_vision.report.training import (
     worst_cases_order,
 )
 from bsa_vision.report.training_curves import draw_curves
-from bsa_vision.segmentation.card import SKIN_CLASSES
-from bsa_vision.segmentation.dataset import TrainingFolder, check_codes, read_training_folder
+from bsa_vision.segmentation.card import (
+    CARD_FILE,
+    SKIN_CLASSES,
+    file_sha256,
+    find_model,
+    read_card,
+)
+from bsa_vision.segmentation.crops import Crops
+from bsa_vision.segmentation.dataset import (
+    TrainingFolder,
+    check_codes,
+    read_training_folder,
+)
 from bsa_vision.segmentation.export import export_model, read_record
+from bsa_vision.segmentation.mask_file import encode_mask
 from bsa_vision.segmentation.metrics import confusion
 from bsa_vision.segmentation.padding import network_size, resample
 from bsa_vision.segmentation.predict import ModelSegmenter, load_segmenter
-from bsa_vision.segmentation.train import default_settings, train
+from bsa_vision.segmentation.train import (
+    TrainSettings,
+    default_settings,
+    train,
+    usual_long_side,
+)
 
 REPORT, CURVES = "report.html", "curves.svg"
 #: Long side of the pictures in the report, pixels.
@@ -66,10 +88,13 @@ def train_model(
     InputError
         When the data cannot be used, or `out` holds a run with other data or settings.
     """
+    _check_out(out)
     folder = read_training_folder(data)
     for reason in folder.left_out.values():
         report(f"Left out: {reason}.")
-    check_codes(folder)
+    unreadable = check_codes(folder)
+    for reason in unreadable.values():
+        report(f"Left out: {reason}")
     n_train = len(folder.split["train"])
     settings = default_settings(n_train, fine_tune=init is not None, seed=seed)
     steps = settings.steps if steps is None else steps
@@ -77,15 +102,109 @@ def train_model(
         settings,
         steps=steps,
         minutes=minutes,
-        long_side=long_side,
+        long_side=_long_side(folder, init, long_side),
         val_every=min(settings.val_every, steps),
     )
     report(f"{n_train} images to train on, {steps} steps at most.")
+    try:
+        return _trained(folder, unreadable, out.resolve(), init, settings, report)
+    except OSError as error:
+        reason = f"{error.filename or out}: cannot be written: {error.strerror or error}."
+        raise InputError(reason, "Make room, then give the same command again.") from None
+
+
+def _trained(
+    folder: TrainingFolder,
+    unreadable: Mapping[str, str],
+    out: Path,
+    init: str | None,
+    settings: TrainSettings,
+    report: Callable[[str], None],
+) -> Path:
+    size = int(Crops.SCALES[1] * (settings.long_side or 0))
+    data = out / "prepared" / f"{folder.digest()[:16]}-{size}"
+    refused = _prepare(folder, unreadable, data, size, report)
     train(data, out / "run", init, settings, lambda line: report(_text(line)))
     card = export_model(out / "run", data, out)
-    _write_report(folder, out)
+    _write_report(read_training_folder(data), {**folder.left_out, **refused}, out)
     report(f"Exported with temperature {card.temperature:g}. Report: {out / REPORT}")
     return out
+
+
+def _check_out(out: Path) -> None:
+    """Refuse to train over a model that no run here made."""
+    make_writable(out)
+    if (out / CARD_FILE).is_file() and not (out / "run").is_dir():
+        reason = f"{out} holds a model already."
+        raise InputError(reason, "Choose another output folder.")
+
+
+def _long_side(folder: TrainingFolder, init: str | None, given: int | None) -> int:
+    """The resolution that was asked for, that of the model to start from, or what suits the images.
+
+    Raises
+    ------
+    InputError
+        When it is more than scoring gives a model of the skin states.
+    """
+    if given is None:
+        return usual_long_side(folder) if init is None else read_card(find_model(init)).long_side
+    if given > WORK_SIDE and dict(folder.classes) == SKIN_CLASSES:
+        reason = f"--long-side {given}: scoring shows photos at a long side of {WORK_SIDE}."
+        raise InputError(reason, f"Give {WORK_SIDE} or less for a model of the skin states.")
+    return given
+
+
+def _prepare(
+    folder: TrainingFolder,
+    unreadable: Mapping[str, str],
+    out: Path,
+    max_side: int,
+    report: Callable[[str], None],
+) -> dict[str, str]:
+    """Write a training folder of the photos as `predict` reads them, no larger than training needs.
+
+    For the skin states they are corrected as for scoring. What is there from an interrupted run is
+    used again: the folder is named after what it is made from. Returns the photos that are left out
+    because they, or their masks, cannot be read, and why.
+    """
+    for kind in ("images", "masks"):
+        (out / kind).mkdir(parents=True, exist_ok=True)
+    refused = dict(unreadable)
+    for name, image in folder.images.items():
+        paths = out / "images" / f"{name}.png", out / "masks" / f"{name}.png"
+        if name in unreadable or all(path.is_file() for path in paths):
+            continue
+        photo = prepared_photo(image, folder.classes)
+        if isinstance(photo, Refused):
+            report(f"Left out: {photo.reason}")
+            refused[name] = photo.reason
+            continue
+        size = network_size(photo.full_size, min(max_side, max(photo.pixels.shape[:2])))
+        codes = folder.read_codes(name)
+        mask = cv2.resize(codes, size, interpolation=cv2.INTER_NEAREST_EXACT)
+        pixels = resample(photo.pixels, size)[:, :, ::-1]
+        write_whole(paths[1], encode_mask(np.asarray(mask, np.uint8)))
+        write_whole(paths[0], cv2.imencode(".png", pixels)[1].tobytes())
+    write_whole(out / "dataset.json", canonical_json(_description(folder, refused)).encode())
+    return refused
+
+
+def _description(folder: TrainingFolder, refused: Mapping[str, str]) -> dict[str, Any]:
+    """The ``dataset.json`` of a prepared folder."""
+    names = [name for name in folder.images if name not in refused]
+    document: dict[str, Any] = {
+        "classes": {str(code): name for code, name in folder.classes.items()},
+        "split": {
+            part: [name for name in members if name not in refused]
+            for part, members in folder.split.items()
+        },
+        "groups": {name: dict(folder.groups[name]) for name in names if name in folder.groups},
+        "sources": {name: file_sha256(folder.images[name]) for name in names},
+    }
+    if folder.patients_given:
+        document["patients"] = {name: folder.patients[name] for name in names}
+    return document
 
 
 def _text(line: dict[str, Any]) -> str:
@@ -94,9 +213,10 @@ def _text(line: dict[str, Any]) -> str:
     return text if dice is None else f"{text}, held-out mean Dice {dice:.3f}"
 
 
-def _write_report(folder: TrainingFolder, out: Path) -> None:
+def _write_report(folder: TrainingFolder, left_out: Mapping[str, str], out: Path) -> None:
     """Run the exported model over the images it did not learn from, and write the report."""
     record = read_record(out / "run")
+    record["data"]["left_out"] = dict(left_out)
     part = "test" if folder.split["test"] else "val"
     segmenter = load_segmenter(out)
     images = [_held_out(folder, segmenter, name) for name in folder.split[part]]

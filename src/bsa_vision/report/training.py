@@ -271,6 +271,8 @@ def _headline(record: Record, images: Sequence[HeldOutImage], classes: Classes, 
         return f"{trained}. How well the network does on other patients was not measured."
     mean = mean_dice_interval(images, classes)
     patients = _count(len({image.patient for image in images}), "patient")
+    if record["data"]["patients"] is None:
+        patients = "patients that were not told apart"
     interval = (
         "no interval from one patient"
         if mean["low"] is None
@@ -284,13 +286,14 @@ def _headline(record: Record, images: Sequence[HeldOutImage], classes: Classes, 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
     data, init = record["data"], record["init"]
+    untold = data["patients"] is None
     photos = ", ".join(
         f"{data['images'].get(part, 0)} {words}"
         for part, words in (("train", "training"), *_PART_WORDS.items())
     )
     facts = [
         ("Photos", photos),
-        ("Patients", f"{data['patients']} in all parts"),
+        ("Patients", "not told apart" if untold else f"{data['patients']} in all parts"),
         ("Started from", "random weights" if init is None else init["name"]),
         ("Device", record["device"]),
     ]
@@ -301,6 +304,13 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 def _cautions(record: Record, images: Sequence[HeldOutImage], part: str) -> list[_Caution]:
     found = [*_held_out_cautions(images, part)]
+    if record["data"]["patients"] is None:
+        text = (
+            "dataset.json does not say which photos are of one patient. Photos of a patient may "
+            "have been learnt from and tried on: the figures are then too good and their intervals "
+            "too narrow. List the patients and train again."
+        )
+        found.append(_Caution("Patients were not told apart", text))
     left_out = record["data"].get("left_out") or {}
     if left_out:
         title = f"{_count(len(left_out), 'image')} left out"

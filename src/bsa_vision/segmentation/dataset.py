@@ -1,4 +1,4 @@
-"""The training folder: images, masks, classes, splits by patient; and the crops drawn from it.
+"""The training folder: images, masks, classes, splits by patient.
 
 Format: ``images/NAME.(jpg|png)``, ``masks/NAME.png`` (uint8 codes, same size), ``dataset.json``::
 
@@ -17,8 +17,8 @@ An image that has no mask, or cannot be used with it, is left out and named; the
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bsa_vision.core.errors import InputError, Refused
-from bsa_vision.core.files import write_whole
-from bsa_vision.segmentation.augment import Augmenter
+from bsa_vision.core.provenance import sha256_hex
 from bsa_vision.segmentation.card import SKIN_CLASSES, file_sha256
 from bsa_vision.segmentation.mask_file import read_mask
-from bsa_vision.segmentation.padding import network_size, resample
 
 Pixels = NDArray[np.uint8]
+#: EXIF tag; its values from 5 on swap width and height.
+_ORIENTATION = 0x0112
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 PARTS = ("train", "val", "test")
 #: Share of the patients drawn into each part when the folder brings no split.
 DRAWN_SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -52,10 +53,12 @@ class TrainingFolder:
     classes : code -> class name, by ascending code; the order is that of the model's channels.
     images, masks : NAME -> file.
     split : part -> names, each name in one part.
-    patients : NAME -> patient.
+    patients : NAME -> patient; `patients_given` says whether the folder told them, else every
+        image counts as a patient of its own.
     recode : code in the mask files -> code, where the classes are mapped to the chain's labels.
     groups : NAME -> what it belongs to, such as ``{"skin_tone": "Monk 04", "view": "head"}``.
     left_out : NAME -> why the image is not used.
+    sources : NAME -> SHA-256 of the photo that an image was made from.
     """
 
     root: Path
@@ -64,9 +67,11 @@ class TrainingFolder:
     masks: Mapping[str, Path]
     split: Mapping[str, tuple[str, ...]]
     patients: Mapping[str, str]
+    patients_given: bool = True
     recode: Mapping[int, int] | None = None
     groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def size(self, name: str) -> tuple[int, int]:
         """(width, height) of an image, from its header."""
@@ -105,6 +110,13 @@ class TrainingFolder:
             raise InputError(msg, "Replace the file or take the name out of the folder.")
         return mask if self.recode is None else recoded(mask, self.recode)
 
+    def photo_digests(self) -> tuple[str, ...]:
+        """The first 16 hexadecimals of the SHA-256 of every photo, sorted: to know them again."""
+        digests = (
+            self.sources.get(name) or file_sha256(path) for name, path in self.images.items()
+        )
+        return tuple(sorted({digest[:16] for digest in digests}))
+
     def digest(self) -> str:
         """SHA-256 over names, contents, classes and split."""
         whole = hashlib.sha256()
@@ -126,18 +138,28 @@ def split_by_patient(
 ) -> dict[str, tuple[str, ...]]:
     """Draw train, val and test so that no patient is in two of them.
 
-    Whole patients are dealt in a shuffled order to the part that lacks the most images, so the
-    shares are met within one patient's images.
+    A digest of the patient decides, not who else is there: photos that come later leave earlier
+    patients in their parts, so a model trained further is not tried on what it knows. A part that
+    would be empty gets a patient of the fullest one, which keeps at least one; the train part is
+    never empty.
     """
-    by_patient: dict[str, list[str]] = {}
-    for name in sorted(patients):
-        by_patient.setdefault(patients[name], []).append(name)
-    order = np.random.default_rng(seed).permutation(sorted(by_patient))
+    place = {
+        patient: int(sha256_hex(f"{seed} {patient}".encode())[:12], 16) / 16**12
+        for patient in set(patients.values())
+    }
+    ends = np.cumsum([shares[part] for part in PARTS])[:-1]
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
-    for patient in order:
-        lacking = max(PARTS, key=lambda p: shares[p] * len(patients) - len(parts[p]))
-        parts[lacking].extend(by_patient[str(patient)])
-    return {part: tuple(sorted(names)) for part, names in parts.items()}
+    for patient in sorted(place, key=lambda patient: (place[patient], patient)):
+        parts[PARTS[int(np.searchsorted(ends, place[patient], "right"))]].append(patient)
+    for part in PARTS:
+        fullest = max(parts.values(), key=len)
+        if not parts[part] and (part == PARTS[0] or len(fullest) > 1):
+            parts[part].append(fullest.pop(0 if part == PARTS[0] else -1))
+    owner = {patient: part for part, members in parts.items() for patient in members}
+    return {
+        part: tuple(sorted(name for name, patient in patients.items() if owner[patient] == part))
+        for part in PARTS
+    }
 
 
 def read_training_folder(root: Path) -> TrainingFolder:
@@ -150,20 +172,14 @@ def read_training_folder(root: Path) -> TrainingFolder:
     """
     document = read_description(root)
     classes, recode = parse_classes(root, document)
-    images = {
-        path.stem: path
-        for path in sorted((root / "images").glob("*"))
-        if path.suffix.lower() in {".jpg", ".jpeg", ".png"}
+    images, left_out = _listed_images(root)
+    _check_names(root, document, {*images, *left_out})
+    masks = {
+        path.stem: path for path in (root / "masks").glob("*") if path.suffix.lower() == ".png"
     }
-    named = {name for names in (document.get("split") or {}).values() for name in names}
-    if unknown := sorted(named - set(images)):
-        msg = f"{root}: the split names {unknown[0]!r}, which is not in images/."
-        raise InputError(msg, "Correct dataset.json.")
-    left_out = {
-        name: reason
-        for name, path in images.items()
-        if (reason := _unusable(path, root / "masks" / f"{name}.png"))
-    }
+    for name, path in images.items():
+        if reason := _unusable(path, masks.get(name)):
+            left_out[name] = reason
     images = {name: path for name, path in images.items() if name not in left_out}
     if not images:
         what = next(iter(left_out.values()), "there are no images")
@@ -180,20 +196,82 @@ def read_training_folder(root: Path) -> TrainingFolder:
             for part in PARTS
         }
     _check_split(root, split, patients)
-    groups = document.get("groups") or {}
-    masks = {name: root / "masks" / f"{name}.png" for name in images}
-    return TrainingFolder(root, classes, images, masks, split, patients, recode, groups, left_out)
+    groups = {
+        name: {str(kind): str(group) for kind, group in found.items()}
+        for name, found in (document.get("groups") or {}).items()
+    }
+    return TrainingFolder(
+        root=root,
+        classes=classes,
+        images=images,
+        masks={name: masks[name] for name in images},
+        split=split,
+        patients=patients,
+        patients_given=bool(given_patients),
+        recode=recode,
+        groups=groups,
+        left_out=left_out,
+        sources=document.get("sources") or {},
+    )
 
 
-def _unusable(image: Path, mask: Path) -> str | None:
+def _listed_images(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Images by name, and the files that cannot be one.
+
+    Raises
+    ------
+    InputError
+        When two images share a name, and so a mask.
+    """
+    images: dict[str, Path] = {}
+    left_out: dict[str, str] = {}
+    for path in sorted((root / "images").glob("*")):
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            left_out[path.stem] = f"images/{path.name} is neither JPEG nor PNG by its name"
+        elif path.stem in images:
+            msg = f"{root}: {images[path.stem].name} and {path.name} would share a mask."
+            raise InputError(msg, "Rename one of them and its mask.")
+        else:
+            images[path.stem] = path
+    return images, {name: why for name, why in left_out.items() if name not in images}
+
+
+def _check_names(root: Path, document: Mapping[str, Any], known: Set[str]) -> None:
+    """Refuse a description that speaks of images that are not there, or in another form."""
+    split = document.get("split") or {}
+    tables = {key: document.get(key) or {} for key in ("split", "patients", "groups", "sources")}
+    for key, table in tables.items():
+        if not isinstance(table, dict):
+            msg = f"{root}/dataset.json: {key} must be an object, got {type(table).__name__}."
+            raise InputError(msg, "Correct the file.")
+    if unknown := sorted(set(split) - set(PARTS)):
+        msg = f"{root}/dataset.json: the split has a part {unknown[0]!r}."
+        raise InputError(msg, f"Its parts are {', '.join(PARTS)}.")
+    for name, groups in tables["groups"].items():
+        if not isinstance(groups, dict):
+            msg = f"{root}/dataset.json: the groups of {name!r} must be an object, got {groups!r}."
+            raise InputError(msg, 'Write them as {"kind": "group"}, such as {"view": "head"}.')
+    named = {
+        "split": {name for names in split.values() for name in names},
+        **{key: set(tables[key]) for key in ("patients", "groups", "sources")},
+    }
+    for key, names in named.items():
+        if unknown := sorted(names - known):
+            msg = f"{root}/dataset.json: {key} names {unknown[0]!r}, which is not in images/."
+            raise InputError(msg, "Names are those of the files, without their endings.")
+
+
+def _unusable(image: Path, mask: Path | None) -> str | None:
     """Why an image cannot be used with its mask, from what their headers say; None when it can."""
-    if not mask.is_file():
+    if mask is None:
         return f"there is no mask for {image.stem!r}"
     sizes = []
     for path in (image, mask):
         try:
             with Image.open(path) as picture:
-                sizes.append(picture.size)
+                # As displayed: OpenCV turns photos upright when it reads them.
+                turned = path is image and picture.getexif().get(_ORIENTATION, 1) >= 5
+                sizes.append(picture.size[::-1] if turned else picture.size)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             return f"{path.parent.name}/{path.name} cannot be decoded"
     if sizes[0] != sizes[1]:
@@ -202,35 +280,14 @@ def _unusable(image: Path, mask: Path) -> str | None:
     return None
 
 
-def shrunk_folder(folder: TrainingFolder, out: Path, long_side: int) -> TrainingFolder:
-    """The folder with copies, in `out`, of the images and masks longer than `long_side`.
-
-    Training draws many crops of each photo; decoding twelve megapixels for each would take longer
-    than the step. Copies that are there already are used.
-    """
-    images, masks = dict(folder.images), dict(folder.masks)
-    for name in sorted({name for names in folder.split.values() for name in names}):
-        width, height = folder.size(name)
-        if max(width, height) <= long_side:
-            continue
-        paths = [out / "shrunk" / kind / f"{name}.png" for kind in ("images", "masks")]
-        if not all(path.is_file() for path in paths):
-            image, mask = folder.read(name)
-            size = network_size((width, height), long_side)
-            small = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
-            for path, pixels in zip(paths, (resample(image, size)[:, :, ::-1], small), strict=True):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, cv2.imencode(".png", pixels)[1].tobytes())
-        images[name], masks[name] = paths
-    if masks == folder.masks:
-        return folder
-    return replace(folder, images=images, masks=masks, recode=None)
-
-
-def check_codes(folder: TrainingFolder) -> None:
+def check_codes(folder: TrainingFolder) -> dict[str, str]:
     """Check every mask's codes before hours of training depend on them.
 
     A mask without any pixel of a class is fine; a class without any in the train part is not.
+
+    Returns
+    -------
+    NAME -> why, of images whose mask cannot be decoded after all.
 
     Raises
     ------
@@ -238,9 +295,15 @@ def check_codes(folder: TrainingFolder) -> None:
         When a mask holds a code that is no class, or the train part lacks a class altogether.
     """
     met = np.zeros(256, np.int64)
+    unreadable: dict[str, str] = {}
     for part, names in folder.split.items():
         for name in names:
-            counts = np.bincount(folder.read_codes(name).ravel(), minlength=256)
+            try:
+                codes = folder.read_codes(name)
+            except InputError as error:
+                unreadable[name] = str(error)
+                continue
+            counts = np.bincount(codes.ravel(), minlength=256)
             unlisted = [int(code) for code in np.flatnonzero(counts) if code not in folder.classes]
             if unlisted:
                 got = ", ".join(map(str, unlisted[:5]))
@@ -252,7 +315,9 @@ def check_codes(folder: TrainingFolder) -> None:
     # With mapped labels the model has the chain's classes, whether the clinic met them all or not.
     if missing and folder.recode is None:
         msg = f"{folder.root}: the train part has no pixel of {', '.join(missing)}."
-        raise InputError(msg, "Add images with it, or take the class out of dataset.json.")
+        remedy = "Add images with it, put one into the split's train part, or take the class out."
+        raise InputError(msg, remedy)
+    return unreadable
 
 
 def read_description(root: Path) -> dict[str, Any]:
@@ -339,88 +404,3 @@ def recoded(mask: Pixels, recode: Mapping[int, int]) -> Pixels:
     table[[code for code in recode.values() if code not in recode]] = IGNORED
     table[list(recode)] = list(recode.values())
     return np.asarray(table[mask], np.uint8)
-
-
-class Crops:
-    """Augmented square crops: item i is a pure function of (seed, i).
-
-    So the crops are the same whatever number of processes loads them, and a run that is taken up
-    again goes on with the crops it would have had.
-
-    Parameters
-    ----------
-    folder, names : where crops come from.
-    side : of a crop, network pixels.
-    long_side : network pixels of a whole photo's long side.
-    count : number of items.
-    seed : the chance of the draw.
-    first : index of the first item, for runs taken up again.
-    """
-
-    #: A crop's scale relative to a whole photo at `long_side`, drawn log-uniformly: photos are
-    #: taken from different distances than the training photos were.
-    SCALES = (0.6, 1.5)
-    #: Share of the crops centred on a pixel of a class drawn evenly from those in the photo, so
-    #: that rare classes are met often.
-    CENTRED_SHARE = 0.65
-    #: Every how many pixels a photo is looked at to find a centre.
-    STRIDE = 4
-
-    def __init__(
-        self,
-        folder: TrainingFolder,
-        names: Sequence[str],
-        *,
-        side: int,
-        long_side: int,
-        count: int,
-        seed: int,
-        first: int = 0,
-    ) -> None:
-        self._folder, self._names = folder, tuple(names)
-        self._side, self._long_side = side, long_side
-        self._count, self._seed, self._first = count, seed, first
-        self._augmenter = Augmenter()
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, item: int) -> tuple[Pixels, Pixels]:
-        """Crop (3, side, side) sRGB and class indices (side, side), both uint8."""
-        if not 0 <= item < self._count:
-            raise IndexError(item)
-        rng = np.random.default_rng([self._seed, self._first + item])
-        image, mask = self._folder.read(self._names[int(rng.integers(len(self._names)))])
-        indices = class_indices(mask, tuple(self._folder.classes))
-        crop, target = self._draw(rng, image, indices)
-        crop, target = self._augmenter(crop, target, int(rng.integers(2**31)))
-        return np.ascontiguousarray(crop.transpose(2, 0, 1)), target
-
-    def _draw(
-        self, rng: np.random.Generator, image: Pixels, indices: Pixels
-    ) -> tuple[Pixels, Pixels]:
-        height, width = indices.shape
-        scale = float(np.exp(rng.uniform(*np.log(self.SCALES))))
-        span = self._side / scale * max(height, width) / self._long_side
-        span_x, span_y = min(round(span), width), min(round(span), height)
-        cx, cy = self._centre(rng, indices)
-        x = int(np.clip(cx - span_x // 2, 0, width - span_x))
-        y = int(np.clip(cy - span_y // 2, 0, height - span_y))
-        window = np.s_[y : y + span_y, x : x + span_x]
-        size = (self._side, self._side)
-        target = cv2.resize(indices[window], size, interpolation=cv2.INTER_NEAREST_EXACT)
-        return resample(image[window], size), np.asarray(target, np.uint8)
-
-    def _centre(self, rng: np.random.Generator, indices: Pixels) -> tuple[int, int]:
-        height, width = indices.shape
-        if rng.random() < self.CENTRED_SHARE:
-            coarse = indices[:: self.STRIDE, :: self.STRIDE]
-            present = np.flatnonzero(np.bincount(coarse.ravel(), minlength=IGNORED)[:IGNORED])
-            if len(present):
-                wanted = present[int(rng.integers(len(present)))]
-                rows, columns = np.nonzero(coarse == wanted)
-                pick = int(rng.integers(len(rows)))
-                jitter = rng.integers(-self._side // 4, self._side // 4 + 1, size=2)
-                cx, cy = int(columns[pick]) * self.STRIDE, int(rows[pick]) * self.STRIDE
-                return cx + int(jitter[0]), cy + int(jitter[1])
-        return int(rng.integers(width)), int(rng.integers(height))

@@ -12,6 +12,7 @@ from bsa_vision.segmentation.dataset import TrainingFolder, class_indices
 from bsa_vision.segmentation.metrics import Counts, confusion
 from bsa_vision.segmentation.model import MULTIPLE, normalise
 from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
+from bsa_vision.segmentation.tiling import TILE, blend
 
 
 def held_out_logits(
@@ -30,12 +31,24 @@ def held_out_logits(
         image, mask = folder.read(name)
         size = network_size((image.shape[1], image.shape[0]), long_side)
         pixels = pad_to_multiple(resample(image, size), MULTIPLE)
-        batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device)
-        with torch.inference_mode():
-            logits = network(normalise(batch))[0, :, : size[1], : size[0]].float().cpu()
+        logits = _logits(network, pixels, device)[:, : size[1], : size[0]]
         indices = class_indices(mask, tuple(folder.classes))
         truth = cv2.resize(indices, size, interpolation=cv2.INTER_NEAREST_EXACT)
         yield logits, np.asarray(truth, np.uint8)
+
+
+def _logits(network: nn.Module, pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Logits (n_classes, h, w) of a picture; of a tiled one, those of its blended probabilities."""
+
+    def run(piece: NDArray[np.uint8]) -> Tensor:
+        batch = torch.from_numpy(piece).permute(2, 0, 1)[None].to(device)
+        with torch.inference_mode():
+            return network(normalise(batch))[0].float().cpu()  # type: ignore[no-any-return]
+
+    if max(pixels.shape[:2]) <= TILE:
+        return run(pixels)
+    blended = blend(pixels, lambda piece: run(piece).softmax(dim=0).permute(1, 2, 0).numpy())
+    return torch.from_numpy(blended).clamp_min(1e-7).log().permute(2, 0, 1)
 
 
 def count_images(

@@ -141,10 +141,11 @@ def _held_out_figures(
     names = source.split["test"]
     device = torch.device("cpu")
     counts = count_images(network, source, names, long_side, device)
+    patients = len({source.patients[name] for name in names})
     pooled = np.sum(list(counts.values()), axis=0)
     return {
         "images": len(names),
-        "patients": len({source.patients[name] for name in names}),
+        "patients": patients if source.patients_given else None,
         **agreement_document(pooled, source.classes),
         "groups": grouped_dice(counts, source.groups, tuple(source.classes.values())),
         "calibration": reliability(network, source, names, long_side, temperature),

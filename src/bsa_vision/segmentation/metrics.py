@@ -89,8 +89,11 @@ def class_agreement(counts: Counts, names: Sequence[str]) -> tuple[ClassAgreemen
 
 
 def mean_dice(agreement: Sequence[ClassAgreement]) -> float | None:
-    """Mean Dice of the classes that occur; None when none does."""
-    values = [a.dice for a in agreement if a.dice is not None]
+    """Mean Dice of the classes that the truth holds; None when it holds none.
+
+    A stray pixel of another class costs its neighbours a little, not a whole class's share.
+    """
+    values = [a.dice for a in agreement if a.dice is not None and a.true_pixels]
     return float(np.mean(values)) if values else None
 
 

@@ -59,12 +59,16 @@ def _training_lines(training: Mapping[str, Any]) -> list[str]:
     data, settings = training["data"], training["settings"]
     counts = ", ".join(f"{n} {part}" for part, n in data["images"].items())
     return [
-        f"- Data: {counts} images of {data['patients']} patients, digest `{data['digest']}`.",
+        f"- Data: {counts} images of {_patients(data['patients'])}, digest `{data['digest']}`.",
         f"- Training: {_start(training['init'])},",
         f"  {training['kept_step']} steps of {settings['batch']} crops",
         f"  of {settings['crop']}x{settings['crop']} pixels in {training['minutes']} minutes,",
         f"  device {training['device']}, seed {settings['seed']}; moving average kept.",
     ]
+
+
+def _patients(count: int | None) -> str:
+    return "patients that were not told apart" if count is None else f"{count} patients"
 
 
 def _start(init: Mapping[str, str] | None) -> str:
@@ -91,8 +95,8 @@ def _figures(held_out: Mapping[str, Any] | None) -> list[str]:
     ]
     return [
         "## Held-out figures",
-        f"{held_out['images']} images of {held_out['patients']} patients that training never saw,",
-        "pixels pooled at network resolution.",
+        f"{held_out['images']} images of {_patients(held_out['patients'])}, none of which training",
+        "saw; pixels pooled at network resolution.",
         "",
         "| class | Dice | IoU | precision | recall | pixels |",
         "|---|---|---|---|---|---|",

@@ -30,16 +30,21 @@ def run_tiled(
     The same of the whole picture. Where tiles overlap, each counts the more the further a pixel
     lies inside it, so that none begins or ends with a step.
     """
-    height, width = pixels.shape[:2]
-    if max(height, width) <= TILE:
+    if max(pixels.shape[:2]) <= TILE:
         return run(pixels)
-    rows, columns = _starts(height), _starts(width)
+    blended = blend(pixels, lambda piece: run(piece)[1].astype(np.float32))
+    return blended.argmax(axis=2).astype(np.uint8), np.floor(blended + 0.5).astype(np.uint8)
+
+
+def blend(pixels: Pixels, run: Callable[[Pixels], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """What `run` gives (h, w, n) of pieces of a picture (h, w, 3), blended to the whole."""
+    height, width = pixels.shape[:2]
     blended: NDArray[np.float32] = np.zeros((height, width, 0), np.float32)
     total = np.zeros((height, width, 1), np.float32)
-    for y in rows:
-        for x in columns:
+    for y in _starts(height):
+        for x in _starts(width):
             piece = np.ascontiguousarray(pixels[y : y + TILE, x : x + TILE])
-            found = run(piece)[1]
+            found = run(piece)
             if not blended.shape[2]:
                 blended = np.zeros((height, width, found.shape[2]), np.float32)
             weight = np.outer(_ramp(piece.shape[0]), _ramp(piece.shape[1]))[:, :, None]
@@ -47,8 +52,7 @@ def run_tiled(
             blended[window] += weight * found
             total[window] += weight
     blended /= total
-    index = blended.argmax(axis=2).astype(np.uint8)
-    return index, np.floor(blended + 0.5).astype(np.uint8)
+    return blended
 
 
 def _starts(length: int) -> list[int]:

@@ -30,11 +30,10 @@ from bsa_vision.segmentation.card import (
     find_model,
     read_card,
 )
+from bsa_vision.segmentation.crops import Crops
 from bsa_vision.segmentation.dataset import (
-    Crops,
     TrainingFolder,
     read_training_folder,
-    shrunk_folder,
 )
 from bsa_vision.segmentation.evaluate import count_images
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights, count_pixels
@@ -48,15 +47,16 @@ BUDGET = frozenset(
     {"steps", "minutes", "workers", "val_every", "val_images", "patience", "save_minutes"}
 )
 
-#: DeepLabV3+ over a ResNet-10 at half its usual width: the best network at equal computing time
-#: (docs/BENCHMARKS.md). The usual atrous rates (12, 24, 36) reach beyond the feature map of a
-#: training crop, 16 x 16: outer weights would never be trained, and yet be used on whole photos.
+#: DeepLabV3+ over a ResNet-10 at half its usual width: the best kind of network at equal computing
+#: time (docs/BENCHMARKS.md). It underfits, so there is no dropout. The usual atrous rates (12, 24,
+#: 36) reach beyond the feature map of a training crop, 16 x 16: outer weights would never be
+#: trained, and yet be used on whole photos.
 NETWORK = Architecture(
     "tu-resnet10t",
     (),
     {"channels": [32, 64, 128, 256], "stem_width": 16},
     "deeplabv3plus",
-    {"decoder_channels": 64, "decoder_atrous_rates": [2, 4, 8]},
+    {"decoder_channels": 64, "decoder_atrous_rates": [2, 4, 8], "decoder_aspp_dropout": 0.0},
 )
 #: Limits of the long side that is chosen for photos of a folder, network pixels.
 LONG_SIDES = (256, 768)
@@ -171,9 +171,10 @@ def train(
         "data": {
             "digest": folder.digest(),
             "images": {part: len(names) for part, names in folder.split.items()},
-            "patients": len(set(folder.patients.values())),
-            "left_out": dict(folder.left_out),
+            "patients": len(set(folder.patients.values())) if folder.patients_given else None,
         },
+        "left_out": dict(folder.left_out),
+        "photos": sorted({*folder.photo_digests(), *_photos_of(card)}),
         "classes": {str(code): name for code, name in folder.classes.items()},
         "settings": json.loads(json.dumps(asdict(settings))),
         "init": None if card is None else {"name": card.name, "digest": card.digest},
@@ -184,6 +185,11 @@ def train(
     return out / CHECKPOINT
 
 
+def _photos_of(card: ModelCard | None) -> tuple[str, ...]:
+    """Digests of the photos that a model knows, its ancestors' among them."""
+    return () if card is None else tuple(card.training.get("photos", ()))
+
+
 def _completed(
     settings: TrainSettings, card: ModelCard | None, folder: TrainingFolder
 ) -> TrainSettings:
@@ -191,10 +197,10 @@ def _completed(
     if card is not None:
         long_side = settings.long_side or card.long_side
         return replace(settings, architecture=card.architecture, long_side=long_side)
-    return replace(settings, long_side=settings.long_side or _usual_long_side(folder))
+    return replace(settings, long_side=settings.long_side or usual_long_side(folder))
 
 
-def _usual_long_side(folder: TrainingFolder) -> int:
+def usual_long_side(folder: TrainingFolder) -> int:
     """The median long side of the training images within `LONG_SIDES`, a multiple of 32."""
     sides = [max(folder.size(name)) for name in folder.split["train"]]
     return 32 * round(float(np.clip(np.median(sides), *LONG_SIDES)) / 32)
@@ -213,11 +219,12 @@ class _Trainer:
     ) -> None:
         self._settings, self._record, self._out = settings, record, out
         self._long_side = int(settings.long_side or 0)
-        self._folder = shrunk_folder(folder, out, int(Crops.SCALES[1] * self._long_side))
+        self._folder = folder
         self._network, self._device = network, next(network.parameters()).device
-        # Several GPUs share each batch; one, or the processor, works on it whole.
-        several = torch.cuda.device_count() > 1
-        self._parallel = nn.DataParallel(network) if several else network
+        # Several GPUs share each batch, two crops or more on each, which normalisation needs; one
+        # GPU, or the processor, works on it whole.
+        gpus = min(torch.cuda.device_count(), settings.batch // 2)
+        self._parallel = nn.DataParallel(network, list(range(gpus))) if gpus > 1 else network
         self._run = TrainingRun(
             network,
             out,
@@ -253,6 +260,8 @@ class _Trainer:
                 self._write_record()
                 if progress is not None:
                     progress(line)
+        # A kill between checkpoint and record left the record behind.
+        self._write_record()
 
     def _write_record(self) -> None:
         run = self._run
@@ -267,6 +276,8 @@ class _Trainer:
 
     def _step(self, loss: nn.Module, images: Tensor, target: Tensor) -> float:
         self._network.train()
+        # Dropout must not depend on what was drawn before an interruption.
+        torch.manual_seed(self._settings.seed * 1_000_003 + self._run.step)
         images = images.to(self._device).contiguous(memory_format=torch.channels_last)
         half = bfloat16_pays(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
@@ -285,7 +296,7 @@ class _Trainer:
             self._folder.split["train"],
             side=settings.crop,
             long_side=self._long_side,
-            count=max(0, settings.steps - done) * settings.batch,
+            count=max(0, self._run.steps - done) * settings.batch,
             seed=settings.seed,
             first=done * settings.batch,
         )
@@ -299,9 +310,12 @@ class _Trainer:
         yield from loader
 
     def _held_out(self) -> dict[str, Any]:
-        names = self._folder.split["val"][: self._settings.val_images]
+        names = self._folder.split["val"]
         if not names:
             return {}
+        # Evenly picked: neighbours in the list are photos of one patient.
+        count = min(self._settings.val_images, len(names))
+        names = tuple(names[i] for i in np.linspace(0, len(names) - 1, count).astype(int))
         network = SkinNetwork(self._settings.architecture, len(self._folder.classes))
         network.load_state_dict(self._run.average)
         placed(network, self._device)
@@ -358,5 +372,13 @@ def bfloat16_pays(device: torch.device) -> bool:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("torch", "timm", "segmentation-models-pytorch", "albumentations", "numpy")
+    packages = (
+        "bsa-vision",
+        "opencv-python-headless",
+        "torch",
+        "timm",
+        "segmentation-models-pytorch",
+        "albumentations",
+        "numpy",
+    )
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -142,7 +142,7 @@ class TrainingRun:
             "best": self.best,
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
-            "steps": self.steps,
+            "paced": (self._minutes, self.steps, self._unpaced_seconds),
             "seconds": self.seconds,
             "loss": (self.loss_sum, self.loss_count),
             "history": self.history,
@@ -172,8 +172,12 @@ class TrainingRun:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
         self.loss_sum, self.loss_count = state["loss"]
+        minutes, steps, self._unpaced_seconds = state["paced"]
         if self._minutes is not None and self.step >= PACED_STEPS:
-            self.steps = state["steps"]
+            # The same time as before means the same steps; another one is divided anew.
+            pace = self.seconds / self.step
+            fits = steps if minutes == self._minutes else int(60 * self._minutes / pace)
+            self.steps = min(self.steps, fits)
 
 
 def kept_weights(checkpoint: Path) -> dict[str, Tensor]:
