@@ -152,7 +152,7 @@ def test_photos_that_cannot_be_compared_are_left_out_for_both_and_named(
     assert list(left_out) == ["p00_0", "p01_0", "p02_0", "p03_0"]
     assert "no mask" in left_out["p01_0"]
     assert "RGB" in left_out["p02_0"]
-    assert "as displayed is 120x160, its mask 160x120" in left_out["p03_0"]
+    assert "is 120x160 but its mask is 160x120" in left_out["p03_0"]
     assert document["locked"]["images"] == document["strata"][0]["images"] == 22
 
 
@@ -161,6 +161,14 @@ def _trained_on_it(made: Path, tmp_path: Path) -> tuple[str, Path]:
     card = replace(CARD, temperature=1.7, training={"data": {"digest": digest}})
     write_model(tmp_path / "crammed", card=card)
     return install_model(tmp_path / "crammed").model.name, made / "locked"
+
+
+def _trained_on_one_photo_of_it(made: Path, tmp_path: Path) -> tuple[str, Path]:
+    photo = read_training_folder(made / "locked").photo_digests()[3]
+    training = {"data": {"digest": "of another folder"}, "photos": [photo, "0" * 16]}
+    card = replace(CARD, temperature=1.6, training=training)
+    write_model(tmp_path / "peeked", card=card)
+    return install_model(tmp_path / "peeked").model.name, made / "locked"
 
 
 def _trained_on_who_knows_what(made: Path, tmp_path: Path) -> tuple[str, Path]:
@@ -210,6 +218,7 @@ def _no_training_folder(_: Path, tmp_path: Path) -> tuple[str, Path]:
     ("given", "message"),
     [
         (_trained_on_it, "was trained on"),
+        (_trained_on_one_photo_of_it, "was trained on 1 photos"),
         (_trained_on_who_knows_what, "does not say which data"),
         (_other_classes, "the default model have other classes"),
         (_locked_of_other_classes, "other classes: .*0 background, 1 wound"),

@@ -95,10 +95,8 @@ def _check_comparable(
         raise InputError(reason, "Export the model again, from its run.")
     known = set(card.training.get("photos", ())) & set(folder.photo_digests())
     if trained_on == locked_digest or known:
-        reason = (
-            f"{card.name!r} was trained with {folder.root}, {len(known)} photos of it or all: it "
-            "would be judged on what it knows."
-        )
+        share = f"{len(known)} photos of {folder.root}" if known else str(folder.root)
+        reason = f"{card.name!r} was trained on {share}: it would be judged on what it knows."
         raise InputError(reason, "Give a locked set of other patients.")
     for other, classes in (("the default model", current.classes), (folder.root, folder.classes)):
         if dict(classes) != dict(card.classes):
