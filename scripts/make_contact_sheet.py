@@ -19,7 +19,7 @@ from bsa_vision.phantom.scene import monk_tone
 from bsa_vision.phantom.training import SAMPLES_PER_PATIENT, prepare_sample
 from train_shipped_model import skin_textures
 
-COLUMNS, SIDE = 8, 240
+COLUMNS, SIDE = 8, 192
 #: RGB of the outlines; unaffected skin and background have none of their own.
 OUTLINES = {
     Label.ERYTHEMA: (255, 200, 0),

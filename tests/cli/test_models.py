@@ -43,7 +43,7 @@ def test_a_model_is_installed_and_listed(models: Path, tmp_path: Path) -> None:
     assert rows["ward-2"] == ["ward-2", card.digest[:12], "skin", "states", "ok", str(models)]
     assert rows[DEFAULT_MODEL][0] == "*"
     document = json.loads(_models("list", "--json").stdout)
-    assert document["models"][1]["digest"] == card.digest
+    assert document["models"][-1]["digest"] == card.digest
 
 
 def test_a_damaged_model_is_listed_with_the_reason_and_not_installed(

@@ -184,14 +184,16 @@ def test_each_name_is_looked_at_where_it_is_found_first(
     write_files(tmp_path / "first" / "a", b"z")
     (tmp_path / "first" / "c" / "card.json").write_text("{")
     monkeypatch.setenv("BSA_VISION_MODELS", str(tmp_path / "first"))
-    a, b, c, shipped = installed_models()
-    assert [model.name for model in (a, b, c, shipped)] == ["a", "b", "c", DEFAULT_MODEL]
+    a, b, c, *shipped = installed_models()
+    assert [model.name for model in (a, b, c)] == ["a", "b", "c"]
+    assert DEFAULT_MODEL in {model.name for model in shipped}
+    assert not [model.fault for model in shipped if model.fault]
     assert (a.root, a.fault) == (tmp_path / "first", None)
     assert b.card is not None
     assert "network.xml is not the file" in (b.fault or "")
     assert c.card is None
     assert "not a model card" in (c.fault or "")
-    assert shipped.root not in (models, tmp_path / "first")
+    assert shipped[0].root not in (models, tmp_path / "first")
 
 
 @pytest.mark.parametrize("name", ["ward-2", "../data/bsa-vision/models/a", "."])
@@ -232,7 +234,7 @@ class TestDefault:
             "replaced": {"name": "a", "digest": a.digest},
             "gate": {"passed": True, "number": 2},
         }
-        assert set(list_models()) == {"a", "b", DEFAULT_MODEL}
+        assert {"a", "b", DEFAULT_MODEL} <= set(list_models())
 
     def test_a_default_that_changed_meanwhile_is_not_replaced(
         self, models: Path, tmp_path: Path

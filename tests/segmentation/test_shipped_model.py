@@ -1,4 +1,4 @@
-"""The model that ships: complete, small, the right classes, the same on both engines."""
+"""The models that ship: complete, small, the right classes, the same on both engines."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from bsa_vision.segmentation.card import (
     WEIGHTS_FILE,
     check_files,
     find_model,
+    model_roots,
     read_card,
 )
 from bsa_vision.segmentation.predict import load_segmenter
@@ -21,9 +22,17 @@ from bsa_vision.segmentation.predict import load_segmenter
 MAX_BYTES = 16 * 2**20
 
 
-@pytest.fixture(scope="module")
-def folder() -> Path:
-    return find_model(DEFAULT_MODEL)
+#: Old ones stay, so that results made with them can be made again.
+SHIPPED = sorted(path.parent.name for path in model_roots()[-1].glob("*/card.json"))
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def folder(request: pytest.FixtureRequest) -> Path:
+    return find_model(request.param)
+
+
+def test_the_default_ships() -> None:
+    assert DEFAULT_MODEL in SHIPPED
 
 
 def test_it_labels_the_skin_states(folder: Path) -> None:

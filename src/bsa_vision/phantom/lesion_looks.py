@@ -2,7 +2,8 @@
 
 Erythema: blotchy macules that blend into the skin. Detachable: dusky, wrinkled, flaccid, with
 blisters. Detached: raw glossy dermis with slough, crust and remaining flecks of epidermis, and a
-torn whitish rim. Re-epithelialised: smooth thin new skin, mottled, with a sharp outline. The dermis
+torn whitish rim. Re-epithelialised: smooth thin new skin, pinker than the patient's own whatever
+its tone, mottled, with a sharp outline; a patch that is only darker or paler is pigment. The dermis
 has no melanin, so detached skin is red in every skin tone.
 """
 
@@ -38,9 +39,7 @@ _NEW_SKIN = (
     (214, 150, 150),
     (240, 196, 184),
     (204, 122, 124),
-    (216, 168, 148),
-    (196, 140, 122),
-    (244, 214, 200),
+    (244, 206, 200),
     (208, 146, 160),
 )
 _BLISTER = ((186, 170, 140), (160, 148, 146), (110, 70, 88), (205, 190, 160), (150, 120, 110))
@@ -136,14 +135,14 @@ def random_lesion_look(rng: np.random.Generator) -> LesionLook:
         crusting=float(rng.uniform(0.3, 1) * (rng.random() < 0.35)),
         rim_m=float(rng.uniform(0.0008, 0.0035)),
         wetness=float(rng.uniform(0.15, 1.0)),
-        new_amount=float(rng.uniform(0.25, 0.92)),
+        new_amount=float(rng.uniform(0.4, 0.92)),
         mottling=float(rng.uniform(0.1, 0.6)),
         scale=float(rng.uniform(0, 1)),
         noise=Noise.from_rng(rng),
         blood=(HAEMOGLOBIN * np.exp(rng.normal(0, 0.12, 3))).astype(np.float32),
-        pigment=float(np.clip(rng.normal(0.1, 0.35), -0.6, 0.9)),
-        follow=float(rng.uniform(0.25, 1.0)),
-        fading=float(np.exp(rng.uniform(np.log(2.0), np.log(12.0)))),
+        pigment=float(np.clip(rng.normal(0.05, 0.15), -0.25, 0.45)),
+        follow=float(rng.uniform(0.3, 0.8)),
+        fading=float(np.exp(rng.uniform(np.log(4.0), np.log(15.0)))),
         outline=float(rng.uniform(0.0, 0.5)),
         healed_rim=float(rng.uniform(0.0, 0.5)),
     )

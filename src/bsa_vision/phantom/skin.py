@@ -100,7 +100,8 @@ def random_skin_look(rng: np.random.Generator, textures: Path | None) -> SkinLoo
     tint = np.ones(3, np.float32)
     if texture is not None:
         darker = float(np.log(_mean_of_map(texture).mean() / tone.mean()))
-        amount = np.clip(darker * rng.uniform(0, 1), -0.35, 1.6)
+        # Most of the way to the tone, so that all tones are met as often.
+        amount = np.clip(darker * rng.uniform(0.6, 1.1), -0.6, 3.2)
         tint = np.exp(-amount * MELANIN / MELANIN.mean() - rng.normal(0, 0.08, 3))
     return SkinLook(
         tone=tone.astype(np.float32),
