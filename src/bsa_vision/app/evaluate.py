@@ -26,9 +26,10 @@ EVALUATION_FORMAT = "bsa-vision-evaluation/1"
 
 @dataclass(frozen=True)
 class _Pair:
-    """One true and one predicted mask, compared: (256, 256) pixels by true and found code."""
+    """A true and a predicted mask compared: (n, n) pixels by true and found code, of `codes`."""
 
     name: str
+    codes: NDArray[np.intp]
     counts: NDArray[np.int64]
     boundaries: Mapping[int, BoundaryCounts]
 
@@ -88,11 +89,11 @@ def evaluate_masks(
 def _document(pairs: Sequence[_Pair], beside: _Truth) -> dict[str, Any]:
     table: NDArray[np.int64] = np.zeros((256, 256), np.int64)
     for pair in pairs:
-        table += pair.counts
+        table[np.ix_(pair.codes, pair.codes)] += pair.counts
     codes, class_names = _codes_and_names(table, beside.classes)
     classes = dict(zip(codes, class_names, strict=True))
     cut = np.ix_(codes, codes)
-    by_image = {pair.name: pair.counts[cut] for pair in pairs}
+    by_image = {pair.name: _spread(pair, codes) for pair in pairs}
     document = agreement_document(table[cut], classes)
     single = dice_of_images(list(by_image.values()), class_names)
     for row, of_images in zip(document["classes"], single, strict=True):
@@ -149,7 +150,18 @@ def _compare(truth: Path, predicted: Path, recode: Mapping[int, int] | None) -> 
     counts = confusion(masks[0], masks[1], range(256))
     if recode is not None:
         counts[IGNORED] = 0
-    return _Pair(truth.stem, counts, boundary_counts(masks[0], masks[1]))
+    # Thousands of pairs are kept: only the codes that occur.
+    codes = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+    small = counts[np.ix_(codes, codes)]
+    return _Pair(truth.stem, codes, small, boundary_counts(masks[0], masks[1]))
+
+
+def _spread(pair: _Pair, codes: Sequence[int]) -> NDArray[np.int64]:
+    """The pair's counts as a table of all `codes`, which are sorted."""
+    counts: NDArray[np.int64] = np.zeros((len(codes), len(codes)), np.int64)
+    place = np.searchsorted(codes, pair.codes)
+    counts[np.ix_(place, place)] = pair.counts
+    return counts
 
 
 def _codes_and_names(

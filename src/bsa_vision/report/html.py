@@ -1,18 +1,16 @@
 """The report of one patient: one HTML file without scripts or outside resources."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bsa_vision.core.labels import LABEL_COLOURS, Label
 from bsa_vision.report.figures import area_plot, rate_plot
+from bsa_vision.report.page import data_uri, environment, words
 from bsa_vision.report.thumbnails import OUTLINED
 
 _MISSING = "\N{EN DASH}"
-_TYPES = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"<", "image/svg+xml"))
 _LABEL_WORDS = {
     Label.UNAFFECTED: "unaffected",
     Label.ERYTHEMA: "erythema (not counted)",
@@ -60,20 +58,14 @@ def report_html(
     charts : picture of the body chart by day, PNG or SVG.
     thumbnails : picture by photo file name as in the document.
     """
-    environment = Environment(
-        loader=PackageLoader("bsa_vision.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    templates = environment()
+    templates.filters.update(
+        number=_number, interval=_interval, words=words, flag=_FLAG_WORDS.__getitem__
     )
-    environment.filters.update(
-        number=_number, interval=_interval, words=_words, flag=_FLAG_WORDS.__getitem__
-    )
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         document=document,
-        charts={day: _data_uri(picture) for day, picture in sorted(charts.items())},
-        thumbnails={name: _data_uri(picture) for name, picture in thumbnails.items()},
+        charts={day: data_uri(picture) for day, picture in sorted(charts.items())},
+        thumbnails={name: data_uri(picture) for name, picture in thumbnails.items()},
         # The plots are made of numbers and constant words alone.
         area_plot=Markup(area_plot(document)),  # noqa: S704 (our own SVG)
         rate_plot=Markup(rate_plot(document)),  # noqa: S704 (our own SVG)
@@ -163,7 +155,7 @@ def _region_rows(visits: Sequence[Record]) -> list[tuple[str, float, list[Record
 
 
 def _region_name(region: Record, *, with_side: bool = True) -> str:
-    name = _words(region["region"])
+    name = words(region["region"])
     return f"{name}, {region['side']}" if region["side"] and with_side else name
 
 
@@ -198,18 +190,6 @@ def _interval(record: Record, decimals: int = 1) -> str:
     return f"{record['low']:.{decimals}f}\N{EN DASH}{record['high']:.{decimals}f}"
 
 
-def _words(identifier: str) -> str:
-    return identifier.replace("_", " ")
-
-
 def _css(label: Label) -> str:
     red, green, blue = LABEL_COLOURS[label]
     return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _data_uri(picture: bytes) -> str:
-    for start, mime in _TYPES:
-        if picture.startswith(start):
-            return f"data:{mime};base64,{base64.b64encode(picture).decode('ascii')}"
-    msg = f"a picture needs to be PNG, JPEG or SVG, got {picture[:8]!r}"
-    raise ValueError(msg)

@@ -29,24 +29,37 @@ def thumbnail(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int = 
     pixels : (H, W, 3) sRGB. labels : (h, w) mask codes of the same picture, any size.
     side : long side of the thumbnail in pixels.
     """
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    large = (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING)
-    method = cv2.INTER_AREA if max(height, width) > max(large) else cv2.INTER_LINEAR
-    canvas = cv2.resize(pixels, large, interpolation=method)
-    codes = cv2.resize(labels, large, interpolation=cv2.INTER_NEAREST)
+    canvas, codes = oversampled(pixels, labels, side)
     for label in OUTLINED:
         mask = (codes == label).astype(np.uint8)
         found, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         outlines = [outline for outline in found if cv2.contourArea(outline) >= _LEAST_AREA]
         cv2.drawContours(canvas, outlines, -1, (20, 20, 20), 4, cv2.LINE_AA)
         cv2.drawContours(canvas, outlines, -1, LABEL_COLOURS[label], 2, cv2.LINE_AA)
+    return jpeg(canvas)
+
+
+def oversampled(
+    pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A photo and its mask, ready for outlines, larger than a picture of that long side will be."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    large = tuple(_OVERSAMPLING * max(1, round(length * scale)) for length in (width, height))
+    method = cv2.INTER_AREA if max(height, width) > max(large) else cv2.INTER_LINEAR
+    canvas = cv2.resize(pixels, large, interpolation=method)
+    codes = cv2.resize(labels, large, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(canvas, np.uint8), np.asarray(codes, np.uint8)
+
+
+def jpeg(canvas: NDArray[np.uint8]) -> bytes:
+    """The JPEG of an oversampled picture, averaged down to its size."""
+    size = (canvas.shape[1] // _OVERSAMPLING, canvas.shape[0] // _OVERSAMPLING)
     small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
     done, data = cv2.imencode(
         ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     )
     if not done:
-        msg = f"thumbnail: a {size} picture could not be encoded"
+        msg = f"report: a {size} picture could not be encoded"
         raise RuntimeError(msg)
     return data.tobytes()

@@ -1,17 +1,17 @@
 """The report of a training run: one HTML file without scripts or outside resources."""
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from bsa_vision.core.labels import Label
+from bsa_vision.report.page import data_uri, environment, words
+from bsa_vision.report.thumbnails import jpeg, oversampled
 from bsa_vision.report.training_curves import Points, dice_points, draw_curves, loss_points
 from bsa_vision.segmentation.metrics import Counts, class_agreement, mean_dice
 
@@ -30,9 +30,7 @@ _MOST_NAMED = 8
 #: Up to this many classes the confusion table has room for names and for a decimal.
 _MOST_NAMED_COLUMNS = 10
 
-_PICTURE_SIDE, _JPEG_QUALITY = 480, 82
-#: Outlines are drawn at this multiple of the size and averaged down, for smooth lines.
-_OVERSAMPLING = 2
+_PICTURE_SIDE = 480
 
 #: The axis of the bars in the table, and the room beside it for half a number.
 _BAR_AXIS, _BAR_LEFT = 230.0, 10.0
@@ -111,17 +109,11 @@ def training_report(
         raise ValueError(msg)
     # JSON sorts codes as text; the rows of the tables are sorted as numbers.
     classes = {code: record["classes"][str(code)] for code in sorted(map(int, record["classes"]))}
-    environment = Environment(
-        loader=PackageLoader("bsa_vision.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(words=_words)
+    templates = environment()
+    templates.filters.update(words=words)
     numbered = len(classes) > _MOST_NAMED_COLUMNS
     curves = draw_curves(record["history"], record.get("kept_step"))
-    return environment.get_template("training.html.j2").render(
+    return templates.get_template("training.html.j2").render(
         record=record,
         part=_PART_WORDS[part],
         headline=_headline(record, images, classes, part),
@@ -133,7 +125,7 @@ def training_report(
         held_out=bool(images),
         bar_scale=Markup(_bar_scale()),  # noqa: S704 (our own SVG)
         classes=_class_rows(images, classes, colours),
-        columns=[str(code) if numbered else _words(name) for code, name in classes.items()],
+        columns=[str(code) if numbered else words(name) for code, name in classes.items()],
         numbered=numbered,
         confusion=_confusion_rows(_pooled(images, len(classes)), classes),
         blank=_least_shown(len(classes)),
@@ -482,27 +474,14 @@ def _picture(
 
     On the inside, because neighbours share a border and either would hide the other's line.
     """
-    height, width = image.shape[:2]
-    scale = _PICTURE_SIDE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    large = (size[0] * _OVERSAMPLING, size[1] * _OVERSAMPLING)
-    method = cv2.INTER_AREA if height > large[1] else cv2.INTER_LINEAR
-    canvas = cv2.resize(image, large, interpolation=method)
-    masks = cv2.resize(codes, large, interpolation=cv2.INTER_NEAREST)
+    canvas, masks = oversampled(image, codes, _PICTURE_SIDE)
     for code, colour in outlined.items():
         mask = (masks == code).astype(np.uint8)
         # A dark line beneath keeps light colours apart from light skin.
         for line, width_px in (((20, 20, 20), 7), (colour, 5)):
             inside = cv2.erode(mask, np.ones((2 * width_px + 1, 2 * width_px + 1), np.uint8))
             canvas[mask > inside] = line
-    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(
-        ".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
-    if not done:
-        msg = f"training report: a {size} picture could not be encoded"
-        raise RuntimeError(msg)
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
+    return data_uri(jpeg(canvas))
 
 
 def _legend(
@@ -521,7 +500,7 @@ def _legend(
 def _flat(values: Record, before: str = "") -> Iterator[tuple[str, str]]:
     """Settings as rows; those within others are named by both."""
     for key, value in values.items():
-        name = f"{before}{_words(key)}"
+        name = f"{before}{words(key)}"
         if isinstance(value, Mapping):
             yield from _flat(value, f"{name}, ")
         elif isinstance(value, list | tuple):
@@ -549,10 +528,6 @@ def _interval(record: Record) -> str:
     if record["low"] is None:
         return _MISSING
     return f"{record['low']:.2f}\N{EN DASH}{record['high']:.2f}"
-
-
-def _words(identifier: str) -> str:
-    return identifier.replace("_", " ")
 
 
 def _css(colour: Colour) -> str:

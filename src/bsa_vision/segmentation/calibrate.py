@@ -47,20 +47,6 @@ def fit_temperature(
     return round(float(np.exp(found.x)), 3)
 
 
-def reliability(
-    network: nn.Module,
-    folder: TrainingFolder,
-    names: Sequence[str],
-    long_side: int,
-    temperature: float,
-) -> dict[str, Any]:
-    """Reliability of the most probable class's probability on held-out images (see `tally`)."""
-    table = np.zeros((3, BINS))
-    for logits, truth in held_out_logits(network, folder, names, long_side, torch.device("cpu")):
-        table += tally((logits / temperature).softmax(dim=0).numpy(), truth)
-    return reliability_document(table)
-
-
 def tally(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Pixels, sum of the highest probability, and pixels found right, by bin: (3, `BINS`).
 

@@ -59,9 +59,13 @@ def count_images(
     device: torch.device,
 ) -> dict[str, Counts]:
     """Confusion table of each image, rows truth, in the order of the folder's classes."""
-    codes = range(len(folder.classes))
-    counted = {}
     logits = held_out_logits(network, folder, names, long_side, device)
-    for name, (found, truth) in zip(names, logits, strict=True):
-        counted[name] = confusion(truth, found.argmax(dim=0).numpy().astype(np.uint8), codes)
-    return counted
+    return {
+        name: count_image(found, truth) for name, (found, truth) in zip(names, logits, strict=True)
+    }
+
+
+def count_image(logits: Tensor, truth: NDArray[np.uint8]) -> Counts:
+    """Confusion table of one image's logits (n_classes, h, w) and true class indices (h, w)."""
+    found = logits.argmax(dim=0).numpy().astype(np.uint8)
+    return confusion(truth, found, range(len(logits)))

@@ -13,7 +13,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from bsa_vision.core.errors import InputError
-from bsa_vision.segmentation.calibrate import fit_temperature, reliability
+from bsa_vision.segmentation.calibrate import (
+    BINS,
+    fit_temperature,
+    reliability_document,
+    tally,
+)
 from bsa_vision.segmentation.card import (
     NETWORK_FILES,
     WEIGHTS_FILE,
@@ -22,7 +27,7 @@ from bsa_vision.segmentation.card import (
     file_sha256,
 )
 from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
-from bsa_vision.segmentation.evaluate import count_images
+from bsa_vision.segmentation.evaluate import count_image, held_out_logits
 from bsa_vision.segmentation.metrics import agreement_document, grouped_dice
 from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, SkinNetwork, deployed
 from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
@@ -140,7 +145,11 @@ def _held_out_figures(
 ) -> dict[str, Any]:
     names = source.split["test"]
     device = torch.device("cpu")
-    counts = count_images(network, source, names, long_side, device)
+    counts, table = {}, np.zeros((3, BINS))
+    logits = held_out_logits(network, source, names, long_side, device)
+    for name, (found, truth) in zip(names, logits, strict=True):
+        counts[name] = count_image(found, truth)
+        table += tally((found / temperature).softmax(dim=0).numpy(), truth)
     patients = len({source.patients[name] for name in names})
     pooled = np.sum(list(counts.values()), axis=0)
     return {
@@ -148,5 +157,5 @@ def _held_out_figures(
         "patients": patients if source.patients_given else None,
         **agreement_document(pooled, source.classes),
         "groups": grouped_dice(counts, source.groups, tuple(source.classes.values())),
-        "calibration": reliability(network, source, names, long_side, temperature),
+        "calibration": reliability_document(table),
     }
