@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from tests.report.test_html import check, text_of
 
-from bsa_vision.report.training import (
+from bsa_vision.report.training import WorstCase, training_report
+from bsa_vision.report.training_curves import draw_curves
+from bsa_vision.segmentation.held_out import (
     HeldOutImage,
-    WorstCase,
     dice_intervals,
     foreground_dice,
     mean_dice_interval,
-    training_report,
     worst_cases_order,
 )
-from bsa_vision.report.training_curves import draw_curves
 from bsa_vision.segmentation.metrics import class_agreement, confusion
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -15,13 +15,7 @@ from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import label_palette
 from bsa_vision.core.provenance import canonical_json
 from bsa_vision.pipeline import WORK_SIDE
-from bsa_vision.report.training import (
-    HeldOutImage,
-    WorstCase,
-    foreground_dice,
-    training_report,
-    worst_cases_order,
-)
+from bsa_vision.report.training import WorstCase, training_report
 from bsa_vision.report.training_curves import draw_curves
 from bsa_vision.segmentation.card import (
     CARD_FILE,
@@ -37,6 +31,7 @@ from bsa_vision.segmentation.dataset import (
     read_training_folder,
 )
 from bsa_vision.segmentation.export import export_model, read_record
+from bsa_vision.segmentation.held_out import HeldOutImage, foreground_dice, worst_cases_order
 from bsa_vision.segmentation.mask_file import encode_mask
 from bsa_vision.segmentation.metrics import confusion
 from bsa_vision.segmentation.padding import network_size, resample

@@ -13,11 +13,17 @@ from bsa_vision.core.labels import Label
 from bsa_vision.report.page import data_uri, environment, words
 from bsa_vision.report.thumbnails import jpeg, oversampled
 from bsa_vision.report.training_curves import Points, dice_points, draw_curves, loss_points
-from bsa_vision.segmentation.metrics import Counts, class_agreement, mean_dice
+from bsa_vision.segmentation.held_out import (
+    Classes,
+    HeldOutImage,
+    dice_intervals,
+    mean_dice_interval,
+    pooled,
+)
+from bsa_vision.segmentation.metrics import Counts
 
 _MISSING = "\N{EN DASH}"
 _PART_WORDS = {"val": "validation", "test": "test"}
-_LEVEL = (2.5, 97.5)
 #: With fewer held-out patients than this, the next patient may lie well outside the interval.
 _FEW_PATIENTS = 5
 #: Evaluations from which on the last third of a run is judged.
@@ -36,23 +42,7 @@ _PICTURE_SIDE = 480
 _BAR_AXIS, _BAR_LEFT = 230.0, 10.0
 
 Record = Mapping[str, Any]
-Classes = Mapping[int, str]
 Colour = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class HeldOutImage:
-    """What the network made of one photo it did not learn from.
-
-    Attributes
-    ----------
-    name, patient : of the photo.
-    counts : (n, n) pixels by true (row) and predicted (column) class.
-    """
-
-    name: str
-    patient: str
-    counts: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -127,134 +117,13 @@ def training_report(
         classes=_class_rows(images, classes, colours),
         columns=[str(code) if numbered else words(name) for code, name in classes.items()],
         numbered=numbered,
-        confusion=_confusion_rows(_pooled(images, len(classes)), classes),
+        confusion=_confusion_rows(pooled(images, len(classes)), classes),
         blank=_least_shown(len(classes)),
         worst=[_worst_row(case, classes, colours) for case in worst],
         legend=_legend(worst, classes, colours),
         settings=[*_flat(record["settings"])],
         versions=[*_flat(record["versions"])],
     )
-
-
-def dice_intervals(
-    images: Sequence[HeldOutImage], classes: Classes, draws: int = 2000, seed: int = 0
-) -> list[dict[str, Any]]:
-    """Pooled Dice of each class, with a 95 % interval over patients.
-
-    Whole patients are drawn with replacement (percentile bootstrap): photos of one patient are
-    alike, so drawing photos would give intervals that are too narrow.
-
-    Parameters
-    ----------
-    images : the held-out photos.
-    classes : code -> name, in the order of the tables' rows.
-    draws, seed : how often patients are drawn, and the chance of it.
-
-    Returns
-    -------
-    For each class code, name, patients (in whose masks it occurs, true or predicted), dice (None
-    when it occurs in none), low and high (None when it occurs in fewer than two: drawing one
-    patient over and over would give an interval of no width).
-
-    Raises
-    ------
-    ValueError
-        When a table has not one row and one column for each class.
-    """
-    agreement = class_agreement(_pooled(images, len(classes)), tuple(classes.values()))
-    hits, sizes = _by_patient(images, len(classes))
-    drawn = _drawn_dice(hits, sizes, draws, seed)
-    rows = []
-    for k, (code, result) in enumerate(zip(classes, agreement, strict=True)):
-        patients = int(np.count_nonzero(sizes[:, k]))
-        low, high = _percentiles(drawn[:, k]) if patients >= 2 else (None, None)
-        row = {"code": code, "name": result.name, "patients": patients}
-        rows.append({**row, "dice": result.dice, "low": low, "high": high})
-    return rows
-
-
-def mean_dice_interval(
-    images: Sequence[HeldOutImage], classes: Classes, draws: int = 2000, seed: int = 0
-) -> dict[str, float | None]:
-    """Mean Dice of the classes that occur, background included, with its interval over patients.
-
-    Drawn as `dice_intervals`; in each draw the mean is of the classes that occur in it. `dice` is
-    None without images, low and high with fewer than two patients.
-    """
-    agreement = class_agreement(_pooled(images, len(classes)), tuple(classes.values()))
-    hits, sizes = _by_patient(images, len(classes))
-    drawn = _drawn_dice(hits, sizes, draws, seed)
-    occurs = ~np.isnan(drawn)
-    means = np.full(len(drawn), np.nan)
-    np.divide(
-        np.where(occurs, drawn, 0).sum(axis=1), occurs.sum(axis=1), out=means, where=occurs.any(1)
-    )
-    low, high = _percentiles(means) if len(hits) >= 2 else (None, None)
-    return {"dice": mean_dice(agreement), "low": low, "high": high}
-
-
-def foreground_dice(counts: Counts, classes: Classes) -> float | None:
-    """Mean Dice over the classes but background that either mask holds; None when none does."""
-    agreement = class_agreement(counts, tuple(classes.values()))
-    return mean_dice(
-        [a for code, a in zip(classes, agreement, strict=True) if code != Label.BACKGROUND]
-    )
-
-
-def worst_cases_order(
-    images: Sequence[HeldOutImage], classes: Classes, count: int = 6
-) -> list[str]:
-    """Names of the photos with the lowest `foreground_dice`, worst first.
-
-    Photos of nothing but background, in both masks, have none and are left out.
-    """
-    marked = ((foreground_dice(image.counts, classes), image.name) for image in images)
-    ranked = sorted((dice, name) for dice, name in marked if dice is not None)
-    return [name for _, name in ranked[:count]]
-
-
-def _pooled(images: Sequence[HeldOutImage], n: int) -> Counts:
-    for image in images:
-        if image.counts.shape != (n, n):
-            msg = f"{image.name}: need a ({n}, {n}) table, got {image.counts.shape}"
-            raise ValueError(msg)
-    tables = np.array([image.counts for image in images], np.int64).reshape(-1, n, n)
-    return np.asarray(tables.sum(axis=0), np.int64)
-
-
-def _by_patient(
-    images: Sequence[HeldOutImage], n: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Hits, and true plus predicted pixels, of each patient and class: two (patients, n)."""
-    patients = sorted({image.patient for image in images})
-    row = {patient: k for k, patient in enumerate(patients)}
-    hits, sizes = (np.zeros((len(patients), n), np.int64) for _ in range(2))
-    for image in images:
-        hits[row[image.patient]] += np.diagonal(image.counts)
-        sizes[row[image.patient]] += image.counts.sum(axis=0) + image.counts.sum(axis=1)
-    return hits, sizes
-
-
-def _drawn_dice(
-    hits: NDArray[np.int64], sizes: NDArray[np.int64], draws: int, seed: int
-) -> NDArray[np.float64]:
-    """Pooled Dice of each draw and class (draws, n); NaN where a draw has nothing of a class."""
-    patients, n = hits.shape
-    dice = np.full((draws, n), np.nan)
-    if patients:
-        rng = np.random.default_rng(seed)
-        times = rng.multinomial(patients, np.full(patients, 1 / patients), size=draws)
-        whole = times @ sizes
-        np.divide(2 * (times @ hits), whole, out=dice, where=whole > 0)
-    return dice
-
-
-def _percentiles(values: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return None, None
-    low, high = np.percentile(known, _LEVEL)
-    return float(low), float(high)
 
 
 def _headline(record: Record, images: Sequence[HeldOutImage], classes: Classes, part: str) -> str:
