@@ -3,7 +3,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
+from PIL import Image
 from tests.segmentation.conftest import write_folder
 
 from bsa_vision.app.train import _long_side, _prepare, train_model
@@ -84,3 +86,26 @@ def test_the_skin_states_have_the_resolution_of_scoring(tmp_path: Path) -> None:
     assert _long_side(folder, "skin-states-1", 640) == 640
     with pytest.raises(InputError, match="long side of 768"):
         _long_side(folder, None, 1024)
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("HEIF", "heic"), ("TIFF", "tif"), ("JPEG", "jpg")])
+def test_photos_of_phones_and_scanners_are_prepared_upright(
+    tmp_path: Path, kind: str, ending: str
+) -> None:
+    pillow_heif.register_heif_opener()
+    root = write_folder(tmp_path / "x", 6)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    old = root / "images" / "p00_0.png"
+    with Image.open(old) as upright:
+        wanted = np.asarray(upright, np.float64)
+        # What a camera held upright stores, and how it is to be turned.
+        stored = upright.transpose(Image.Transpose.ROTATE_90)
+    stored.save(old.with_suffix(f".{ending}"), format=kind, exif=exif.tobytes(), quality=95)
+    old.unlink()
+    copy, refused = prepared(root, tmp_path / "copy", max_side=1000)
+    assert not refused
+    assert "p00_0" in copy.images
+    image, mask = copy.read("p00_0")
+    assert mask.shape == wanted.shape[:2]
+    assert np.abs(image - wanted).mean() < 12

@@ -229,7 +229,7 @@ def test_augmentation_moves_image_and_mask_together(training_folder: Path) -> No
 def test_two_images_of_one_name_are_refused_and_other_files_named(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "x", 6)
     (root / "images" / "notes.txt").write_text("no photo")
-    assert "neither JPEG nor PNG" in read_training_folder(root).left_out["notes"]
+    assert "no photo by its name" in read_training_folder(root).left_out["notes"]
     (root / "images" / "p00_0.jpg").write_bytes((root / "images" / "p00_0.png").read_bytes())
     with pytest.raises(InputError, match="would share a mask"):
         read_training_folder(root)

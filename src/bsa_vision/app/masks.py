@@ -16,6 +16,7 @@ from bsa_vision.app.progress import Progress, ProgressEvent
 from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
+from bsa_vision.photo.containers import PHOTO_SUFFIXES
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.pipeline import DECODE_SIDE, working_picture
 from bsa_vision.segmentation.api import Segmenter
@@ -26,8 +27,6 @@ from bsa_vision.segmentation.predict import load_segmenter
 PREDICTION_FORMAT = "bsa-vision-prediction/1"
 #: Code of the refusal of a photo whose mask could not be written.
 NOT_WRITTEN = "mask_not_written"
-
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".heic", ".heif"})
 
 
 @dataclass(frozen=True)

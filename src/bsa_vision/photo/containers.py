@@ -7,6 +7,8 @@ import re
 
 from bsa_vision.core.errors import Refused
 
+#: How the names of photos usually end; in a folder, other files are not taken for photos.
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".heic", ".heif"})
 #: Bytes that `recognise` needs.
 HEAD_BYTES = 256
 

@@ -1,6 +1,7 @@
 """The training folder: images, masks, classes, splits by patient.
 
-Format: ``images/NAME.(jpg|png)``, ``masks/NAME.png`` (uint8 codes, same size), ``dataset.json``::
+Format: ``images/NAME.(jpg|png|tif|heic)``, ``masks/NAME.png`` (uint8 codes of the photo's size as
+it is displayed), ``dataset.json``::
 
     {"classes": {"0": "background", "1": "wound"},
      "split": {"train": ["NAME"], "val": [], "test": []},     # optional
@@ -24,18 +25,19 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.provenance import sha256_hex
+from bsa_vision.photo.containers import HEAD_BYTES, PHOTO_SUFFIXES, recognise
 from bsa_vision.segmentation.card import SKIN_CLASSES, file_sha256
 from bsa_vision.segmentation.mask_file import read_mask
 
 Pixels = NDArray[np.uint8]
 #: EXIF tag; its values from 5 on swap width and height.
 _ORIENTATION = 0x0112
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 PARTS = ("train", "val", "test")
 #: Share of the patients drawn into each part when the folder brings no split.
 DRAWN_SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -75,8 +77,7 @@ class TrainingFolder:
 
     def size(self, name: str) -> tuple[int, int]:
         """(width, height) of an image, from its header."""
-        with Image.open(self.masks[name]) as picture:
-            return picture.size
+        return _stored_size(self.masks[name])
 
     def read(self, name: str) -> tuple[Pixels, Pixels]:
         """One image (H, W, 3) sRGB and its mask (H, W) of codes, both uint8.
@@ -184,7 +185,7 @@ def read_training_folder(root: Path) -> TrainingFolder:
     if not images:
         what = next(iter(left_out.values()), "there are no images")
         msg = f"{root}: {what}."
-        raise InputError(msg, "A training folder holds images/NAME.jpg|png and masks/NAME.png.")
+        raise InputError(msg, "A training folder holds images/NAME.jpg and masks/NAME.png.")
     given_patients = document.get("patients") or {}
     patients = {name: str(given_patients.get(name, name)) for name in images}
     given_split = document.get("split")
@@ -226,8 +227,8 @@ def _listed_images(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
     images: dict[str, Path] = {}
     left_out: dict[str, str] = {}
     for path in sorted((root / "images").glob("*")):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            left_out[path.stem] = f"images/{path.name} is neither JPEG nor PNG by its name"
+        if path.suffix.lower() not in PHOTO_SUFFIXES:
+            left_out[path.stem] = f"images/{path.name} is no photo by its name"
         elif path.stem in images:
             msg = f"{root}: {images[path.stem].name} and {path.name} would share a mask."
             raise InputError(msg, "Rename one of them and its mask.")
@@ -266,18 +267,34 @@ def _unusable(image: Path, mask: Path | None) -> str | None:
     if mask is None:
         return f"there is no mask for {image.stem!r}"
     sizes = []
-    for path in (image, mask):
+    for path, read_size in ((image, _displayed_size), (mask, _stored_size)):
         try:
-            with Image.open(path) as picture:
-                # As displayed: OpenCV turns photos upright when it reads them.
-                turned = path is image and picture.getexif().get(_ORIENTATION, 1) >= 5
-                sizes.append(picture.size[::-1] if turned else picture.size)
+            sizes.append(read_size(path))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             return f"{path.parent.name}/{path.name} cannot be decoded"
     if sizes[0] != sizes[1]:
         (w, h), (mask_w, mask_h) = sizes
         return f"{image.stem!r} is {w}x{h} but its mask is {mask_w}x{mask_h}"
     return None
+
+
+def _stored_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a picture, from its header."""
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def _displayed_size(path: Path) -> tuple[int, int]:
+    """(width, height) of a photo turned upright, from its header."""
+    with path.open("rb") as file:
+        if recognise(file.read(HEAD_BYTES)) == "HEIC":
+            # Upright by the container's own rotation, which EXIF's only repeats.
+            width, height = pillow_heif.open_heif(path).size
+            return int(width), int(height)
+    with Image.open(path) as picture:
+        # Pillow tells the size of a TIFF image as turned already.
+        turned = picture.format != "TIFF" and picture.getexif().get(_ORIENTATION, 1) >= 5
+        return picture.size[::-1] if turned else picture.size
 
 
 def check_codes(folder: TrainingFolder) -> dict[str, str]:
