@@ -51,6 +51,7 @@ class Eager:
         self.card = read_card(folder)
         self.network = build_network(folder, self.card.architecture, len(self.card.classes))
         self.codes = np.array(list(self.card.classes), np.uint8)
+        self.bias = torch.tensor(self.card.bias or (0.0,)).view(1, -1, 1, 1)
 
     def whole(self, pixels: np.ndarray) -> Mask:
         """The photo in one piece."""
@@ -70,7 +71,7 @@ class Eager:
         small = pad_to_multiple(resample(pixels, size), self.card.multiple)
         with torch.inference_mode():
             images = normalise(torch.from_numpy(small).permute(2, 0, 1)[None].contiguous())
-            logits = run(images)[:, :, : size[1], : size[0]]
+            logits = run(images)[:, :, : size[1], : size[0]] / self.card.temperature + self.bias
             full = functional.interpolate(logits, (height, width), mode="bilinear")
             return self.codes[full.argmax(dim=1)[0].numpy()]
 

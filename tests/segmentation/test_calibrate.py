@@ -9,15 +9,18 @@ from bsa_vision.segmentation import calibrate
 from bsa_vision.segmentation.calibrate import (
     BINS,
     LIMITS,
-    fit_temperature,
+    Calibration,
+    fit_calibration,
     reliability_document,
     tally,
 )
 from bsa_vision.segmentation.dataset import IGNORED, read_training_folder
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, sharpness: float) -> None:
-    """Held-out logits that are right by chance, and stated `sharpness` times too surely."""
+def pretend(
+    monkeypatch: pytest.MonkeyPatch, sharpness: float, shift: tuple[float, ...] = (0, 0, 0)
+) -> None:
+    """Held-out logits that are right by chance, stated `sharpness` times too surely and shifted."""
 
     def logits(*_: object):
         rng = np.random.default_rng(0)
@@ -25,9 +28,15 @@ def pretend(monkeypatch: pytest.MonkeyPatch, sharpness: float) -> None:
             true = rng.normal(0, 1.5, (3, 160, 160))
             share = np.exp(true) / np.exp(true).sum(axis=0)
             drawn = (rng.random((160, 160)) > share.cumsum(axis=0)).sum(axis=0)
-            yield torch.from_numpy(sharpness * true).float(), drawn.astype(np.uint8)
+            stated = sharpness * (true + np.array(shift)[:, None, None])
+            yield torch.from_numpy(stated).float(), drawn.astype(np.uint8)
 
     monkeypatch.setattr(calibrate, "held_out_logits", logits)
+
+
+def fitted(root: Path, names: int = 12) -> Calibration:
+    folder = read_training_folder(root)
+    return fit_calibration(nn.Identity(), folder, sorted(folder.images)[:names], 128)
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
@@ -35,17 +44,30 @@ def test_the_temperature_undoes_how_sure_the_network_is(
     monkeypatch: pytest.MonkeyPatch, training_folder: Path, sharpness: float
 ) -> None:
     pretend(monkeypatch, sharpness)
-    folder = read_training_folder(training_folder)
-    found = fit_temperature(nn.Identity(), folder, ["p00_0"], 128)
-    assert found == pytest.approx(sharpness, rel=0.05)
+    found = fitted(training_folder)
+    assert found.temperature == pytest.approx(sharpness, rel=0.05)
+    assert found.bias == pytest.approx((0, 0, 0), abs=0.1)
+
+
+def test_the_biases_undo_what_training_favoured(
+    monkeypatch: pytest.MonkeyPatch, training_folder: Path
+) -> None:
+    pretend(monkeypatch, 1.5, (-1.0, 0.0, 1.0))
+    many = fitted(training_folder)
+    assert many.temperature == pytest.approx(1.5, rel=0.05)
+    assert many.bias == pytest.approx((1.0, 0.0, -1.0), abs=0.1)
+    # One patient's word moves them less.
+    assert abs(fitted(training_folder, names=1).bias[0]) < 0.9 * many.bias[0]
+    probabilities = many.probabilities(torch.full((3, 2, 2), 0.7))
+    assert probabilities.sum(dim=0) == pytest.approx(np.ones((2, 2)))
+    assert torch.all(probabilities[0] > probabilities[2])
 
 
 def test_a_temperature_stays_within_its_limits(
     monkeypatch: pytest.MonkeyPatch, training_folder: Path
 ) -> None:
     pretend(monkeypatch, 50.0)
-    folder = read_training_folder(training_folder)
-    assert fit_temperature(nn.Identity(), folder, ["p00_0"], 128) == pytest.approx(LIMITS[1], 1e-3)
+    assert fitted(training_folder).temperature == pytest.approx(LIMITS[1], 1e-3)
 
 
 def test_sure_and_wrong_is_the_whole_error() -> None:

@@ -41,6 +41,7 @@ def test_card_survives_writing_and_reading(tmp_path: Path) -> None:
         ({"name": "other"}, True),
         ({"training": {}}, True),
         ({"temperature": 1.26}, False),
+        ({"bias": (0.0, 0.5)}, False),
         ({"long_side": 256}, False),
         ({"files": {"network.bin": "01"}}, False),
         ({"classes": {0: "background", 1: "wound"}}, False),

@@ -120,9 +120,9 @@ def _trained(
     data = out / "prepared" / f"{folder.digest()[:16]}-{size}"
     refused = _prepare(folder, unreadable, data, size, report)
     train(data, out / "run", init, settings, lambda line: report(_text(line)))
-    card = export_model(out / "run", data, out)
+    export_model(out / "run", data, out)
     _write_report(read_training_folder(data), {**folder.left_out, **refused}, out)
-    report(f"Exported with temperature {card.temperature:g}. Report: {out / REPORT}")
+    report(f"Report: {out / REPORT}")
     return out
 
 

@@ -1,17 +1,21 @@
-"""How far the network's probabilities can be believed, and the temperature that mends them.
+"""How far the network's probabilities can be believed, and the calibration that mends them.
 
-A temperature divides the logits and so changes how sure the network is, never which class it finds
-most probable (C. Guo and others, "On calibration of modern neural networks", 2017).
+Training sees rare states more often than they are, by its crops and by its loss, so that they are
+learnt at all; the network then finds too much of them, and area is what is measured. So its logits
+are divided by a temperature and each class's is shifted by a bias, both of them the most likely on
+patients it did not learn from (A. Alexandari and others, "Maximum likelihood with bias-corrected
+calibration is hard-to-beat at label shift adaptation", 2020).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from torch import nn
+from scipy.optimize import minimize
+from torch import Tensor, nn
 from torch.nn import functional
 
 from bsa_vision.segmentation.dataset import IGNORED, TrainingFolder
@@ -20,14 +24,32 @@ from bsa_vision.segmentation.evaluate import held_out_logits
 #: Temperatures that are believed; a fit at either end means that something else is wrong.
 LIMITS = (0.25, 4.0)
 BINS = 15
-#: Every how many pixels, in each direction, an image is looked at when a temperature is fitted.
+#: Every how many pixels, in each direction, an image is looked at when the calibration is fitted.
 STRIDE = 4
+#: Spread of biases before any patient is seen, and how many independent looks a patient is worth
+#: (neighbouring pixels say the same): a few patients cannot move the biases far.
+BIAS_SPREAD, LOOKS_PER_PATIENT = 2.0, 10
 
 
-def fit_temperature(
+@dataclass(frozen=True)
+class Calibration:
+    """Logits are divided by `temperature`, then `bias` is added, one for each class in order."""
+
+    temperature: float
+    bias: tuple[float, ...]
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities (n_classes, h, w) of logits of that shape."""
+        return (logits / self.temperature + torch.tensor(self.bias)[:, None, None]).softmax(dim=0)
+
+
+def fit_calibration(
     network: nn.Module, folder: TrainingFolder, names: Sequence[str], long_side: int
-) -> float:
-    """The temperature of least negative log-likelihood per pixel on held-out images, 3 decimals."""
+) -> Calibration:
+    """The calibration of least negative log-likelihood per pixel on held-out images, 3 decimals.
+
+    Biases are drawn towards zero, the less the more patients there are, and their mean is zero.
+    """
     logits, targets = [], []
     for found, truth in held_out_logits(network, folder, names, long_side, torch.device("cpu")):
         target = torch.from_numpy(truth[::STRIDE, ::STRIDE].astype(np.int64)).ravel()
@@ -36,15 +58,23 @@ def fit_temperature(
         logits.append(sampled[kept])
         targets.append(target[kept])
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
+    n = all_logits.shape[1]
     if not len(all_targets):
-        return 1.0
+        return Calibration(1.0, (0.0,) * n)
+    looks = LOOKS_PER_PATIENT * len({folder.patients[name] for name in names})
 
-    def cost(log_temperature: float) -> float:
-        scaled = all_logits / float(np.exp(log_temperature))
-        return float(functional.cross_entropy(scaled, all_targets))
+    def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        free = torch.tensor(values, dtype=torch.float32, requires_grad=True)
+        scaled = all_logits / free[0].exp() + free[1:]
+        surprise = (free[1:] ** 2).sum() / (2 * BIAS_SPREAD**2 * looks)
+        whole = functional.cross_entropy(scaled, all_targets) + surprise
+        (slope,) = torch.autograd.grad(whole, free)
+        return float(whole.detach()), slope.numpy().astype(np.float64)
 
-    found = minimize_scalar(cost, bounds=np.log(LIMITS).tolist(), method="bounded")
-    return round(float(np.exp(found.x)), 3)
+    bounds = [tuple(np.log(LIMITS).tolist()), *[(None, None)] * n]
+    values = minimize(cost, np.zeros(n + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
+    bias = values[1:] - values[1:].mean()
+    return Calibration(round(float(np.exp(values[0])), 3), tuple(np.round(bias, 3).tolist()))
 
 
 def tally(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> NDArray[np.float64]:

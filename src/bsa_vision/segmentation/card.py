@@ -5,7 +5,7 @@ A model is a folder:
 - ``card.json``: this record, machine-readable;
 - ``MODEL_CARD.md``: the same for people;
 - ``weights.safetensors``: float16 weights, for torch and for further training;
-- ``network.xml``, ``network.bin``: the whole graph (normalisation, network, temperature, softmax,
+- ``network.xml``, ``network.bin``: the whole graph (normalisation, network, calibration, softmax,
   arg max) for OpenVINO.
 """
 
@@ -93,6 +93,7 @@ class ModelCard:
     multiple : each side is padded to a multiple of this.
     mean, std : per sRGB channel, in 0-255.
     temperature : logits are divided by this before the softmax.
+    bias : added to each class's logit after that; () for none.
     files : file name -> SHA-256, of the weights and of the OpenVINO graph.
     training : data digest, settings, versions and held-out figures; decides nothing at run time.
     """
@@ -106,6 +107,7 @@ class ModelCard:
     std: tuple[float, float, float]
     temperature: float
     files: Mapping[str, str]
+    bias: tuple[float, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -132,6 +134,8 @@ class ModelCard:
                 "std": list(self.std),
             },
             "temperature": self.temperature,
+            # Absent rather than empty: cards from before keep their digest.
+            **({"bias": list(self.bias)} if self.bias else {}),
             "files": dict(self.files),
             "training": dict(self.training),
         }
@@ -166,6 +170,7 @@ def read_card(folder: Path) -> ModelCard:
             std=(float(std[0]), float(std[1]), float(std[2])),
             temperature=float(raw["temperature"]),
             files=dict(raw["files"]),
+            bias=tuple(float(value) for value in raw.get("bias", ())),
             training=raw["training"],
         )
     except FileNotFoundError as error:

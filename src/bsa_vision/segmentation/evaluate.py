@@ -65,7 +65,10 @@ def count_images(
     }
 
 
-def count_image(logits: Tensor, truth: NDArray[np.uint8]) -> Counts:
-    """Confusion table of one image's logits (n_classes, h, w) and true class indices (h, w)."""
-    found = logits.argmax(dim=0).numpy().astype(np.uint8)
-    return confusion(truth, found, range(len(logits)))
+def count_image(scores: Tensor, truth: NDArray[np.uint8]) -> Counts:
+    """Confusion table of one image's true class indices (h, w) and the classes of highest score.
+
+    Scores are logits or probabilities (n_classes, h, w).
+    """
+    found = scores.argmax(dim=0).numpy().astype(np.uint8)
+    return confusion(truth, found, range(len(scores)))

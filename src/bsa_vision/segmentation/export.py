@@ -15,7 +15,8 @@ from torch import Tensor
 from bsa_vision.core.errors import InputError
 from bsa_vision.segmentation.calibrate import (
     BINS,
-    fit_temperature,
+    Calibration,
+    fit_calibration,
     reliability_document,
     tally,
 )
@@ -65,11 +66,11 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
     _write_weights(kept_weights(run / CHECKPOINT), folder / WEIGHTS_FILE)
     network = build_network(folder, architecture, len(source.classes))
     long_side = int(settings["long_side"])
-    temperature, held_out = 1.0, None
+    calibration, held_out = Calibration(1.0, (0.0,) * len(source.classes)), None
     if source.split["val"]:
-        temperature = fit_temperature(network, source, source.split["val"], long_side)
+        calibration = fit_calibration(network, source, source.split["val"], long_side)
     if source.split["test"]:
-        held_out = _held_out_figures(network, source, long_side, temperature)
+        held_out = _held_out_figures(network, source, long_side, calibration)
     card = ModelCard(
         name=folder.name,
         classes=source.classes,
@@ -78,7 +79,8 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
         multiple=MULTIPLE,
         mean=MEAN,
         std=STD,
-        temperature=temperature,
+        temperature=calibration.temperature,
+        bias=calibration.bias,
         files={},
         training={
             **record,
@@ -141,15 +143,16 @@ def write_graph(network: SkinNetwork, card: ModelCard, folder: Path) -> None:
 
 
 def _held_out_figures(
-    network: SkinNetwork, source: TrainingFolder, long_side: int, temperature: float
+    network: SkinNetwork, source: TrainingFolder, long_side: int, calibration: Calibration
 ) -> dict[str, Any]:
     names = source.split["test"]
     device = torch.device("cpu")
     counts, table = {}, np.zeros((3, BINS))
     logits = held_out_logits(network, source, names, long_side, device)
     for name, (found, truth) in zip(names, logits, strict=True):
-        counts[name] = count_image(found, truth)
-        table += tally((found / temperature).softmax(dim=0).numpy(), truth)
+        probabilities = calibration.probabilities(found)
+        counts[name] = count_image(probabilities, truth)
+        table += tally(probabilities.numpy(), truth)
     patients = len({source.patients[name] for name in names})
     pooled = np.sum(list(counts.values()), axis=0)
     return {

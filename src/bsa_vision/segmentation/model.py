@@ -5,8 +5,6 @@ others together, while the masks are needed at the size of a body cell (1 cm2, f
 across in the widest photos). So the network stops one stage early and its logits are interpolated.
 """
 
-from collections.abc import Sequence
-
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
@@ -72,20 +70,21 @@ class DeployedNetwork(nn.Module):
 
     mean: Tensor
     std: Tensor
+    bias: Tensor
 
-    def __init__(
-        self, network: nn.Module, mean: Sequence[float], std: Sequence[float], temperature: float
-    ) -> None:
+    def __init__(self, network: nn.Module, card: ModelCard) -> None:
         super().__init__()
         self.network = network
-        self.inverse_temperature = 1.0 / temperature
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.inverse_temperature = 1.0 / card.temperature
+        bias = card.bias or (0.0,) * len(card.classes)
+        for name, values in (("mean", card.mean), ("std", card.std), ("bias", bias)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Run the graph."""
         images = pixels.permute(0, 3, 1, 2).to(torch.float32)
         logits = self.network((images - self.mean) / self.std) * self.inverse_temperature
+        logits = logits + self.bias
         probabilities = functional.softmax(logits, dim=1)
         index = probabilities.argmax(dim=1).to(torch.uint8)
         rounded = torch.floor(probabilities * 255.0 + 0.5).to(torch.uint8)
@@ -100,5 +99,4 @@ def placed(module: nn.Module, device: torch.device) -> None:
 
 def deployed(network: nn.Module, card: ModelCard) -> DeployedNetwork:
     """The deployed form of a trained network, in evaluation mode."""
-    whole = DeployedNetwork(network, card.mean, card.std, card.temperature)
-    return whole.eval()
+    return DeployedNetwork(network, card).eval()

@@ -25,7 +25,7 @@ def model_card_text(card: ModelCard) -> str:
         "",
         f"Input: sRGB photo, long side resized to {card.long_side} pixels; works best on photos",
         "corrected against a colour card. Output: class and probabilities per pixel; logits are",
-        f"divided by the temperature {card.temperature} before the softmax.",
+        f"divided by the temperature {card.temperature} before the softmax{_bias(card)}.",
         "",
         "## How it was made",
         f"- Network: {_network(card.architecture)}.",
@@ -35,6 +35,13 @@ def model_card_text(card: ModelCard) -> str:
         *_figures(training.get("held_out")),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _bias(card: ModelCard) -> str:
+    if not card.bias:
+        return ""
+    pairs = zip(card.classes.values(), card.bias, strict=True)
+    return " and shifted: " + ", ".join(f"{n.replace('_', ' ')} {b:+g}" for n, b in pairs)
 
 
 def _network(architecture: Architecture) -> str:
