@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,7 @@ from tests.segmentation.conftest import draw_photo
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.segmentation import predict, torch_engine
+from bsa_vision.segmentation.openvino_engine import OpenVinoRunner
 from bsa_vision.segmentation.predict import Engine, ModelSegmenter, load_segmenter
 
 
@@ -166,3 +168,21 @@ def test_prediction_without_a_gpu_loads_neither_torch_nor_telemetry(model_folder
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_first_result_is_made_on_the_thread_that_loads_the_model(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OpenVINO's Python side initialises itself with the first result; two threads in it at once
+    # have been seen waiting for each other for ever.
+    threads: list[int] = []
+    plain = OpenVinoRunner.run
+
+    def noted(runner: OpenVinoRunner, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        result = plain(runner, pixels)
+        threads.append(threading.get_ident())
+        return result
+
+    monkeypatch.setattr(OpenVinoRunner, "run", noted)
+    load_segmenter(model_folder, engine="openvino")
+    assert threads == [threading.get_ident()]

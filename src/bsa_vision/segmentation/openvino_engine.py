@@ -10,6 +10,8 @@ from bsa_vision.segmentation.card import NETWORK_FILES
 from bsa_vision.segmentation.openvino_quiet import openvino
 
 Pixels = NDArray[np.uint8]
+#: Side of a picture that any graph takes: no encoder halves more than six times.
+_SMALL = 64
 
 
 class OpenVinoRunner:
@@ -27,6 +29,9 @@ class OpenVinoRunner:
         settings |= {"INFERENCE_NUM_THREADS": streams, "NUM_STREAMS": streams}
         self._compiled = core.compile_model(str(folder / NETWORK_FILES[0]), "CPU", settings)
         self._local = local()
+        # OpenVINO's Python side sets itself up at its first result, and two threads that are there
+        # at once wait for each other for ever.
+        self.run(np.zeros((_SMALL, _SMALL, 3), np.uint8))
 
     @property
     def name(self) -> str:
