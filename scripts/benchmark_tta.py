@@ -18,11 +18,11 @@ from bsa_vision.segmentation.card import find_model, read_card
 from bsa_vision.segmentation.dataset import class_indices, read_training_folder
 from bsa_vision.segmentation.export import build_network
 from bsa_vision.segmentation.metrics import class_agreement, confusion, mean_dice
-from bsa_vision.segmentation.model import normalise
+from bsa_vision.segmentation.model import deployed
 from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
 
-#: Axes of (1, channels, height, width) that are turned round.
-WAYS = {"plain": [()], "mirrored": [(), (3,)], "all four": [(), (3,), (2,), (2, 3)]}
+#: Axes of (1, height, width, channels) that are turned round.
+WAYS = {"plain": [()], "mirrored": [(), (2,)], "all four": [(), (2,), (1,), (1, 2)]}
 
 
 def main() -> None:
@@ -33,19 +33,19 @@ def main() -> None:
     given = parser.parse_args()
     folder, model = read_training_folder(given.data), find_model(given.model)
     card, names = read_card(model), tuple(folder.classes.values())
-    network = build_network(model, card.architecture, len(names))
+    graph = deployed(build_network(model, card.architecture, len(names)), card)
     for way, flips in WAYS.items():
         counts, spent = np.zeros((len(names), len(names)), np.int64), 0.0
         for name in folder.split["test"][: given.images]:
             image, mask = folder.read(name)
             size = network_size(image.shape[1::-1], card.long_side)
             small = pad_to_multiple(resample(image, size), card.multiple)
-            pixels = normalise(torch.from_numpy(small).permute(2, 0, 1)[None])
+            pixels = torch.from_numpy(small)[None]
             started = time.perf_counter()
             with torch.inference_mode():
-                found = sum(network(pixels.flip(f)).flip(f).softmax(dim=1) for f in flips)
+                found = sum(graph(pixels.flip(f))[1].flip(f).int() for f in flips)
             spent += time.perf_counter() - started
-            found = found[0, :, : size[1], : size[0]].argmax(dim=0).numpy().astype(np.uint8)
+            found = found[0, : size[1], : size[0]].argmax(dim=2).numpy().astype(np.uint8)
             truth = resized(class_indices(mask, tuple(folder.classes)), size)
             counts += confusion(truth, found, range(len(names)))
         agreement = class_agreement(counts, names)

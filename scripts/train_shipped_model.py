@@ -87,7 +87,8 @@ def main() -> None:
         torch.set_num_threads(given.processes)
         settings = replace(SETTINGS, steps=given.steps, seed=given.seed)
         train(data, run, given.init, settings, show)
-    card = export_model(run, data, given.models / given.name, NOTES)
+    # How frequent a state is in renderings says nothing about the photos it will meet.
+    card = export_model(run, data, given.models / given.name, NOTES, shifted=False)
     show({"model": card.name, "digest": card.digest})
 
 

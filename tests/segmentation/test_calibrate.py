@@ -34,9 +34,10 @@ def pretend(
     monkeypatch.setattr(calibrate, "held_out_logits", logits)
 
 
-def fitted(root: Path, names: int = 12) -> Calibration:
+def fitted(root: Path, names: int = 12, *, shifted: bool = True) -> Calibration:
     folder = read_training_folder(root)
-    return fit_calibration(nn.Identity(), folder, sorted(folder.images)[:names], 128)
+    picked = sorted(folder.images)[:names]
+    return fit_calibration(nn.Identity(), folder, picked, 128, shifted=shifted)
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
@@ -56,6 +57,8 @@ def test_the_biases_undo_what_training_favoured(
     many = fitted(training_folder)
     assert many.temperature == pytest.approx(1.5, rel=0.05)
     assert many.bias == pytest.approx((1.0, 0.0, -1.0), abs=0.1)
+    # For photos of another source there are none.
+    assert fitted(training_folder, shifted=False).bias == (0, 0, 0)
     # One patient's word moves them less.
     assert abs(fitted(training_folder, names=1).bias[0]) < 0.9 * many.bias[0]
     probabilities = many.probabilities(torch.full((3, 2, 2), 0.7))

@@ -53,7 +53,9 @@ class LesionLook:
 
     `blood` is what one unit of redness takes from the light. Healed skin is the patient's own with
     `pigment` units of melanin more (less where negative), mixed with new skin that follows the
-    patient's tone to the power `follow` and fades over `fading` days.
+    patient's tone to the power `follow` and fades over `fading` days. `detail` is how much relief
+    and mottling there is within a state, 0 for even colours: a photo from afar, or in a soft light,
+    shows little of it. `torn` is how much of the whitish rim of torn epidermis stands.
     """
 
     fresh: Float32
@@ -74,6 +76,7 @@ class LesionLook:
     flecks: float
     crusting: float
     rim_m: float
+    torn: float
     wetness: float
     new_amount: float
     mottling: float
@@ -84,6 +87,7 @@ class LesionLook:
     fading: float
     outline: float
     healed_rim: float
+    detail: float
     noise: Noise
 
 
@@ -110,17 +114,24 @@ class Paint:
 def random_lesion_look(rng: np.random.Generator) -> LesionLook:
     """A look drawn at random."""
 
-    def colour(choices: tuple[tuple[int, int, int], ...]) -> Float32:
+    def colour(
+        choices: tuple[tuple[int, int, int], ...], spread: tuple[float, float] = (0.18, 0.09)
+    ) -> Float32:
+        """One of the sRGB colours, varied by log-normal spreads of brightness and of channels."""
         picked = srgb_to_linear(np.array(choices, np.uint8))[rng.integers(len(choices))]
-        varied = picked * np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.06, 3))
+        varied = picked * np.exp(rng.normal(0, spread[0]) + rng.normal(0, spread[1], 3))
         return np.asarray(varied, np.float32)
+
+    def sometimes(share: float, most: float) -> float:
+        return float(rng.uniform(0, most) * (rng.random() < share))
 
     return LesionLook(
         fresh=colour(_FRESH_DERMIS),
         deep=colour(_DEEP_DERMIS),
         slough=colour(_SLOUGH),
         dusky=colour(_DUSKY),
-        new_skin=colour(_NEW_SKIN),
+        # It must stay pink.
+        new_skin=colour(_NEW_SKIN, (0.12, 0.06)),
         blister=colour(_BLISTER),
         rim=colour(_RIM),
         crust=colour(_CRUST),
@@ -134,17 +145,19 @@ def random_lesion_look(rng: np.random.Generator) -> LesionLook:
         flecks=float(rng.uniform(1.4, 2.8)),
         crusting=float(rng.uniform(0.3, 1) * (rng.random() < 0.35)),
         rim_m=float(rng.uniform(0.0008, 0.0035)),
+        torn=float(min(0.9, rng.uniform(0, 1.4))),
         wetness=float(rng.uniform(0.15, 1.0)),
-        new_amount=float(rng.uniform(0.4, 0.92)),
-        mottling=float(rng.uniform(0.1, 0.6)),
-        scale=float(rng.uniform(0, 1)),
+        new_amount=float(rng.uniform(0.25, 0.92)),
+        mottling=sometimes(0.7, 0.6),
+        scale=sometimes(0.6, 1.0),
         noise=Noise.from_rng(rng),
         blood=(HAEMOGLOBIN * np.exp(rng.normal(0, 0.12, 3))).astype(np.float32),
         pigment=float(np.clip(rng.normal(0.05, 0.15), -0.25, 0.45)),
         follow=float(rng.uniform(0.3, 0.8)),
         fading=float(np.exp(rng.uniform(np.log(4.0), np.log(15.0)))),
-        outline=float(rng.uniform(0.0, 0.5)),
-        healed_rim=float(rng.uniform(0.0, 0.5)),
+        outline=sometimes(0.5, 0.5),
+        healed_rim=sometimes(0.5, 0.5),
+        detail=float(min(1.0, rng.uniform(0, 1.6))),
     )
 
 
@@ -215,12 +228,14 @@ def paint_skin(
         roughness=np.full(count, 0.5, np.float32),
         height_m=(3e-5 * grain.fine[:, 0] + 4e-5 * grain.wrinkle[:, 3]).astype(np.float32),
     )
+    grain = replace(grain, middle=look.detail * grain.middle, fine=look.detail * grain.fine)
+    muted = replace(state, fine=look.detail * state.fine, blobs=look.detail * state.blobs)
     for code, painter in _PAINTERS:
         chosen = np.flatnonzero(state.label == code)
         if chosen.size:
             part = painter(
                 look,
-                _rows(state, chosen),
+                _rows(muted, chosen),
                 _rows(grain, chosen),
                 _rows(borders, chosen),
                 _rows(paint, chosen),
@@ -249,9 +264,10 @@ def _detachable(
     albedo = _mix(paint.albedo, look.dusky * tone[:, None] ** 0.7, amount)
     lines = 1 - smoothstep(0.0, 0.3, np.abs(grain.wrinkle[:, 0] + 0.15 * grain.fine[:, 1]))
     cross = 1 - smoothstep(0.0, 0.25, np.abs(grain.wrinkle[:, 2]))
-    folds = look.wrinkles * np.maximum(lines, 0.7 * cross)
+    wrinkles = look.detail * look.wrinkles
+    folds = wrinkles * np.maximum(lines, 0.7 * cross)
     crests = smoothstep(0.7, 1.8, grain.wrinkle[:, 3])
-    albedo = albedo * (1 - 0.42 * folds + 0.2 * look.wrinkles * crests)[:, None]
+    albedo = albedo * (1 - 0.42 * folds + 0.2 * wrinkles * crests)[:, None]
     blister = smoothstep(
         look.blisters, look.blisters + 0.5, state.blobs[:, 3] + 0.5 * state.fine[:, 1]
     )
@@ -261,9 +277,9 @@ def _detachable(
     height = paint.height_m - 7e-4 * folds * (1 - blister) + 2.5e-3 * blister
     return Paint(
         albedo=albedo.astype(np.float32),
-        gloss=(0.3 + 0.5 * blister + 0.2 * look.wrinkles).astype(np.float32),
+        gloss=(0.3 + 0.5 * blister + 0.2 * wrinkles).astype(np.float32),
         roughness=(0.45 - 0.2 * blister).astype(np.float32),
-        height_m=(height + 2e-4 * grain.wrinkle[:, 1]).astype(np.float32),
+        height_m=(height + 2e-4 * look.detail * grain.wrinkle[:, 1]).astype(np.float32),
     )
 
 
@@ -287,11 +303,11 @@ def _detached(
     fleck = fleck * smoothstep(6.0, 2.0, state.since)
     albedo = _mix(albedo, look.rim, 0.85 * fleck)
     rind = np.exp(-borders.into_detached / 0.0035)
-    albedo = albedo * (1 - 0.25 * rind)[:, None]
+    albedo = albedo * (1 - 0.25 * look.detail * rind)[:, None]
     wet = look.wetness * (1 - 0.6 * dry)
     height = (
         -6e-4 * (1 - rind)
-        + 2.2e-4 * grain.wrinkle[:, 0]
+        + 2.2e-4 * look.detail * grain.wrinkle[:, 0]
         + 1.4e-4 * grain.fine[:, 0]
         + 4e-4 * fleck
         + 2.5e-4 * slough
@@ -319,7 +335,7 @@ def _healed(
     pigment = look.mottling * 0.25 * smoothstep(0.4, 1.4, state.fine[:, 2])
     albedo = albedo * np.exp(-mottle[:, None] * HAEMOGLOBIN * 0.8 - pigment[:, None] * MELANIN)
     flakes = smoothstep(1.4, 1.7, grain.wrinkle[:, 2] + 0.5 * grain.fine[:, 2])
-    flakes = flakes * look.scale * np.exp(-borders.into_healed / 0.02)
+    flakes = flakes * look.detail * look.scale * np.exp(-borders.into_healed / 0.02)
     albedo = _mix(albedo, look.rim, 0.7 * flakes)
     outline = np.exp(-borders.into_healed / 0.002)
     albedo = albedo * np.exp(-look.outline * outline[:, None] * HAEMOGLOBIN)
@@ -353,7 +369,7 @@ def _with_rim(
     reach = np.maximum(width, mm_per_px * 5e-4)
     intact = (state.label != Label.DETACHED) & (state.label != Label.REEPITHELIALISED)
     torn = smoothstep(-0.5, 0.4, state.fine[:, 3] + 0.5 * grain.middle[:, 1])
-    strength = np.where(intact, 0.9 * torn, 0.0) + np.where(
+    strength = np.where(intact, look.torn * torn, 0.0) + np.where(
         state.label == Label.REEPITHELIALISED, look.healed_rim, 0.0
     )
     near = np.minimum(borders.to_detached, 1.0)

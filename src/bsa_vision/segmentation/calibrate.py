@@ -5,6 +5,9 @@ learnt at all; the network then finds too much of them, and area is what is meas
 are divided by a temperature and each class's is shifted by a bias, both of them the most likely on
 patients it did not learn from (A. Alexandari and others, "Maximum likelihood with bias-corrected
 calibration is hard-to-beat at label shift adaptation", 2020).
+
+Biases carry how frequent each state is where they were fitted. They are for photos of the same
+source, as in a clinic; a model that goes elsewhere takes the temperature alone.
 """
 
 from collections.abc import Sequence
@@ -44,11 +47,17 @@ class Calibration:
 
 
 def fit_calibration(
-    network: nn.Module, folder: TrainingFolder, names: Sequence[str], long_side: int
+    network: nn.Module,
+    folder: TrainingFolder,
+    names: Sequence[str],
+    long_side: int,
+    *,
+    shifted: bool,
 ) -> Calibration:
     """The calibration of least negative log-likelihood per pixel on held-out images, 3 decimals.
 
-    Biases are drawn towards zero, the less the more patients there are, and their mean is zero.
+    Biases are drawn towards zero, the less the more patients there are, and their mean is zero;
+    they are all zero unless `shifted`.
     """
     logits, targets = [], []
     for found, truth in held_out_logits(network, folder, names, long_side, torch.device("cpu")):
@@ -71,7 +80,8 @@ def fit_calibration(
         (slope,) = torch.autograd.grad(whole, free)
         return float(whole.detach()), slope.numpy().astype(np.float64)
 
-    bounds = [tuple(np.log(LIMITS).tolist()), *[(None, None)] * n]
+    free_bias = (None, None) if shifted else (0.0, 0.0)
+    bounds = [tuple(np.log(LIMITS).tolist()), *[free_bias] * n]
     values = minimize(cost, np.zeros(n + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
     bias = values[1:] - values[1:].mean()
     return Calibration(round(float(np.exp(values[0])), 3), tuple(np.round(bias, 3).tolist()))

@@ -37,7 +37,9 @@ from bsa_vision.segmentation.train import RECORD
 from bsa_vision.segmentation.training_run import CHECKPOINT, kept_weights
 
 
-def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ()) -> ModelCard:
+def export_model(
+    run: Path, data: Path, folder: Path, notes: Sequence[str] = (), *, shifted: bool = True
+) -> ModelCard:
     """Make a model folder from a training run.
 
     The figures of the card are counted on the test patients, without augmentation; a folder
@@ -49,6 +51,7 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
     data : the training folder the run was made with.
     folder : where the model goes; its name is the model's name.
     notes : sentences for the card's reader, such as what the training photos were.
+    shifted : whether the calibration shifts classes, for use on photos of the data's source.
 
     Raises
     ------
@@ -68,7 +71,9 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
     long_side = int(settings["long_side"])
     calibration, held_out = Calibration(1.0, (0.0,) * len(source.classes)), None
     if source.split["val"]:
-        calibration = fit_calibration(network, source, source.split["val"], long_side)
+        calibration = fit_calibration(
+            network, source, source.split["val"], long_side, shifted=shifted
+        )
     if source.split["test"]:
         held_out = _held_out_figures(network, source, long_side, calibration)
     card = ModelCard(
@@ -80,7 +85,7 @@ def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ())
         mean=MEAN,
         std=STD,
         temperature=calibration.temperature,
-        bias=calibration.bias,
+        bias=calibration.bias if shifted else (),
         files={},
         training={
             **record,
