@@ -13,7 +13,6 @@ every core. MONAI is no dependency of the project: `pip install --no-deps monai`
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -38,9 +37,16 @@ from bsa_vision.segmentation.registry import default_model
 
 Mask = np.ndarray
 LONG, SHORT = 4032, 3024
-#: MONAI's window, which sees what the network sees here, and the overlap of its examples. Smaller
-#: windows cut context away: of 256 they cost more time and 0.015 of Dice.
-WINDOW, OVERLAP = (512, 512), 0.25
+#: Of MONAI's windows, as in its examples. A window is as large as the picture the network sees:
+#: other sizes give other masks (256 x 256 cuts context off, 512 x 512 adds a black rim).
+OVERLAP = 0.25
+#: Runs a command and says its peak of memory in kB. A process of its own does it, because the
+#: system counts the memory of who starts a command as the command's.
+MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 class Eager:
@@ -62,7 +68,7 @@ class Eager:
         from monai.inferers import sliding_window_inference  # noqa: PLC0415 (not always installed)
 
         return self._mask(
-            pixels, lambda x: sliding_window_inference(x, WINDOW, 1, self.network, OVERLAP)
+            pixels, lambda x: sliding_window_inference(x, x.shape[2:], 1, self.network, OVERLAP)
         )
 
     def _mask(self, pixels: np.ndarray, run: Callable[[torch.Tensor], torch.Tensor]) -> Mask:
@@ -116,9 +122,9 @@ def files_to_masks(files: list[Path], model: str) -> dict[str, float]:
         list(pool.map(one, files))
     together = (time.perf_counter() - started) / len(files)
     command = [Path(sys.executable).with_name("bsa-vision"), "predict", *files]
-    out = files[0].parent / "masks"
-    subprocess.run([*command, "--model", model, "--out", out], check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**10
+    command += ["--model", model, "--out", files[0].parent / "masks"]
+    measured = [sys.executable, "-c", MEASURED, *command]
+    peak = int(subprocess.run(measured, check=True, stdout=subprocess.PIPE).stdout) / 2**10
     return {"median": float(np.median(single)), "side_by_side": together, "peak_MB": peak}
 
 

@@ -85,7 +85,8 @@ class TrainSettings:
     workers : processes that load crops (0: in this one).
     val_every : steps between evaluations on the held-out part.
     val_images : how many held-out images an evaluation uses at most.
-    patience : evaluations without a gain after which the run ends; None for never.
+    patience : evaluations without a gain after which the run ends, keeping the best; None for
+        never, keeping the last.
     save_minutes : time between checkpoints; another is written with each evaluation.
     """
 

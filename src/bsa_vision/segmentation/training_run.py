@@ -32,7 +32,8 @@ class TrainingRun:
     out : folder of the checkpoint.
     steps : most steps; fewer where `minutes` of training do not suffice for them.
     learning_rate, weight_decay, average : see `train.TrainSettings`.
-    patience : evaluations without a gain after which the run ends; None for never.
+    patience : evaluations without a gain after which the run ends; None for never, and then the
+        last weights are kept.
     """
 
     def __init__(
@@ -74,9 +75,15 @@ class TrainingRun:
 
     @property
     def kept_step(self) -> int:
-        """The step whose averaged weights are kept: the best on the held-out part, or the last."""
+        """The step whose averaged weights are kept.
+
+        With early stopping the best on the held-out part. Without, the last: the learning rate has
+        come down to its end, and the best of many evaluations of few images is so by chance.
+        """
         marks = self._marks()
-        return int(self.history[marks.index(max(marks))]["step"]) if marks else self.step
+        if not marks or self._patience is None:
+            return self.step
+        return int(self.history[marks.index(max(marks))]["step"])
 
     def _marks(self) -> list[float]:
         """Held-out mean Dice of each evaluation; empty without a held-out part."""
@@ -129,7 +136,7 @@ class TrainingRun:
         }
         self.history.append(line)
         self.loss_sum, self.loss_count = 0.0, 0
-        if self._marks() and self.kept_step == self.step:
+        if self._marks() and self._patience is not None and self.kept_step == self.step:
             self.best = {key: value.clone() for key, value in self.average.items()}
         return line
 
