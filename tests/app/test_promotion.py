@@ -253,7 +253,7 @@ def test_where_no_photo_can_be_read_there_is_no_verdict(
 
 
 def test_a_trained_model_is_not_replaced_by_one_with_damaged_weights(
-    model_folder: Path,  # noqa: F811
+    model_folder: Path,  # noqa: F811 - a fixture by its name
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -122,7 +122,7 @@ def test_personal_weights_are_shares_of_area() -> None:
 
 def test_an_unknown_weighting_is_a_bug() -> None:
     with pytest.raises(ValueError, match="nines"):
-        cell_weights(body_of(40, 165, 62), "nines")  # type: ignore[arg-type]
+        cell_weights(body_of(40, 165, 62), "nines")  # type: ignore[arg-type]  # the bug
 
 
 #: Percent of an adult's skin, both sides, measured on the body model at large.

@@ -3,8 +3,8 @@
 Erythema: blotchy macules that blend into the skin. Detachable: dusky, wrinkled, flaccid, with
 blisters. Detached: raw glossy dermis with slough, crust and remaining flecks of epidermis, and a
 torn whitish rim. Re-epithelialised: smooth thin new skin, pinker than the patient's own whatever
-its tone, mottled, with a sharp outline; a patch that is only darker or paler is pigment. The dermis
-has no melanin, so detached skin is red in every skin tone.
+its tone, at times mottled, scaly or outlined; a patch that is only darker or paler is pigment. The
+dermis has no melanin, so detached skin is red in every skin tone.
 """
 
 from dataclasses import dataclass, replace

@@ -31,6 +31,7 @@ from PIL import Image
 
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.provenance import sha256_hex
+from bsa_vision.photo.admission import DECODER_ERRORS
 from bsa_vision.photo.containers import HEAD_BYTES, PHOTO_SUFFIXES, recognise
 from bsa_vision.segmentation.card import SKIN_CLASSES, file_sha256
 from bsa_vision.segmentation.mask_file import read_mask
@@ -270,7 +271,7 @@ def _unusable(image: Path, mask: Path | None) -> str | None:
     for path, read_size in ((image, _displayed_size), (mask, _stored_size)):
         try:
             sizes.append(read_size(path))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        except DECODER_ERRORS:
             return f"{path.parent.name}/{path.name} cannot be decoded"
     if sizes[0] != sizes[1]:
         (w, h), (mask_w, mask_h) = sizes

@@ -43,7 +43,7 @@ def _logits(network: nn.Module, pixels: NDArray[np.uint8], device: torch.device)
     def run(piece: NDArray[np.uint8]) -> Tensor:
         batch = torch.from_numpy(piece).permute(2, 0, 1)[None].to(device)
         with torch.inference_mode():
-            return network(normalise(batch))[0].float().cpu()  # type: ignore[no-any-return]
+            return network(normalise(batch))[0].float().cpu()  # type: ignore[no-any-return]  # modules are untyped
 
     if max(pixels.shape[:2]) <= TILE:
         return run(pixels)

@@ -94,6 +94,7 @@ class DeployedNetwork(nn.Module):
 def placed(module: nn.Module, device: torch.device) -> None:
     """Move a module to a device, channels last (the layout convolutions are fastest in)."""
     module.to(device)
+    # torch's stubs know no call of `to` with the layout alone.
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -101,7 +101,7 @@ def load_segmenter(
     folder = find_model(default_model() if name_or_path is None else name_or_path)
     card = read_card(folder)
     if engine == "torch" or (engine == "auto" and _finds_gpu()):
-        # torch takes seconds to import and the usual engine does without it
+        # Imported here: torch takes seconds to import and the usual engine does without it
         from bsa_vision.segmentation.torch_engine import TorchRunner  # noqa: PLC0415
 
         return ModelSegmenter(card, TorchRunner(folder, card))
@@ -113,6 +113,6 @@ def _finds_gpu() -> bool:
     """Whether torch is there and can run on a GPU; only where there is a driver is it imported."""
     if not GPU_DEVICE.exists() or find_spec("torch") is None:
         return False
-    import torch  # noqa: PLC0415
+    import torch  # noqa: PLC0415 - not needed without a GPU
 
     return torch.cuda.is_available()
