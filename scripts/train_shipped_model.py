@@ -23,12 +23,14 @@ from bsa_vision.segmentation.card import DEFAULT_MODEL
 from bsa_vision.segmentation.export import export_model
 from bsa_vision.segmentation.train import TrainSettings, train
 
-#: (width, height) of a training photo: somewhat more than the network sees.
+#: (width, height) of a training photo.
 PHOTO_SIZE = (640, 480)
-#: At a long side of 512 the usual photo of a whole body has 4 mm a pixel; a crop of 256 sees a
-#: third of it. Steps are many and data without end, so nothing is stopped early.
+#: At a long side of 768 the usual photo of a whole body has 2.7 mm a pixel: lesions are speckled,
+#: and coarser pixels lose them (docs/BENCHMARKS.md). Training photos are magnified for it, which
+#: costs less than to render them larger. Steps are many and data without end, so nothing is stopped
+#: early.
 SETTINGS = TrainSettings(
-    long_side=512, crop=256, batch=4, learning_rate=2.5e-3, average=0.998, val_every=500
+    long_side=768, crop=320, batch=3, learning_rate=2.5e-3, average=0.998, val_every=500
 )
 NOTES = (
     (
