@@ -6,7 +6,7 @@ that a correction leaves, without a photo in which the card is large enough to b
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -46,6 +46,8 @@ from bsa_vision.phantom.scene import (
 )
 from bsa_vision.phantom.views import DEFAULT_VIEWS, PORTRAIT_GROUPS, VIEWS, view_groups
 
+#: Folder, seeds of one patient, (width, height), skin maps.
+Job = tuple[Path, list[int], tuple[int, int], Path | None]
 #: Consecutive seeds that show the same patient.
 SAMPLES_PER_PATIENT = 4
 #: Rare states are sought out: how often a photo is made to show each.
@@ -284,23 +286,28 @@ def write_training_set(
         if number % parts == part - 1
     ]
     done, total = 0, sum(len(job[1]) for job in jobs)
+    for finished in _batches(jobs, workers):
+        done += finished
+        if progress is not None:
+            progress(done, total)
+    if all(patient_record(out, number).is_file() for number in by_patient):
+        _describe(out, seeds, by_patient)
+
+
+def _batches(jobs: list[Job], workers: int) -> Iterator[int]:
+    """Do the jobs, in order; yields how many photos each has."""
     if workers <= 1:
-        for job in jobs:
-            done += _write_batch(job)
-            if progress is not None:
-                progress(done, total)
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for finished in pool.map(_write_batch, jobs):
-                done += finished
-                if progress is not None:
-                    progress(done, total)
-    records = [patient_record(out, number) for number in by_patient]
-    if not all(record.is_file() for record in records):
+        yield from map(_write_batch, jobs)
         return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_write_batch, jobs)
+
+
+def _describe(out: Path, seeds: range, patients: Iterable[int]) -> None:
+    """Write ``dataset.json`` from the records of the patients."""
     groups: dict[str, dict[str, str]] = {}
-    for record in records:
-        groups |= json.loads(record.read_bytes())
+    for number in patients:
+        groups |= json.loads(patient_record(out, number).read_bytes())
     document = {
         "classes": {str(code): name for code, name in enumerate(LABEL_NAMES)},
         "patients": {sample_name(n): f"P{n // SAMPLES_PER_PATIENT:06d}" for n in seeds},
@@ -328,7 +335,7 @@ def sample_name(seed: int) -> str:
     return f"phantom_{seed:07d}"
 
 
-def _write_batch(job: tuple[Path, list[int], tuple[int, int], Path | None]) -> int:
+def _write_batch(job: Job) -> int:
     """Write the photos of one patient and its record; returns how many are there now."""
     out, seeds, size, textures = job
     cv2.setNumThreads(1)
