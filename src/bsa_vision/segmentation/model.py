@@ -1,8 +1,9 @@
-"""The network: a U-Net that stops at half of the input's resolution, and its deployed form.
+"""The network and its deployed form.
 
 The last decoder stage of a U-Net works at full resolution and costs about as much as all the
 others together, while the masks are needed at the size of a body cell (1 cm2, four network pixels
-across in the widest photos). So the network stops one stage early and its logits are interpolated.
+across in the widest photos). So a U-Net stops one stage early, a DeepLabV3+ at a quarter of the
+input's resolution as it does by design, and the logits are interpolated.
 """
 
 import segmentation_models_pytorch as smp
