@@ -89,8 +89,7 @@ def main() -> None:
         torch.set_num_threads(given.processes)
         settings = replace(SETTINGS, steps=given.steps, seed=given.seed)
         train(data, run, given.init, settings, show)
-    # How frequent a state is in renderings says nothing about the photos it will meet.
-    card = export_model(run, data, given.models / given.name, NOTES, shifted=False)
+    card = export_model(run, data, given.models / given.name, NOTES, travels=True)
     show({"model": card.name, "digest": card.digest})
 
 

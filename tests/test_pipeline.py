@@ -100,7 +100,7 @@ def test_mirroring_the_body_mirrors_the_result(weighting, seed):
 class Recorder:
     """A segmenter that calls all of the photo detached and keeps what it was shown."""
 
-    name, digest, classes = "recorder", "0" * 64, LABEL_NAMES
+    name, digest, classes, area_power = "recorder", "0" * 64, LABEL_NAMES, 1.0
 
     def __init__(self) -> None:
         self.shown: list[np.ndarray] = []

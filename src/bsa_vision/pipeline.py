@@ -23,7 +23,7 @@ from bsa_vision.chart.register import Placement, register
 from bsa_vision.core.errors import Refused
 from bsa_vision.measures.records import ChartFacts
 from bsa_vision.photo.records import Photo
-from bsa_vision.segmentation.api import Segmenter
+from bsa_vision.segmentation.api import Segmenter, sharpened
 
 #: Long side of what is decoded: enough for 40 mm markers across a whole body, and for 12-megapixel
 #: photos a third of the work.
@@ -178,13 +178,13 @@ def _masked(
     work: NDArray[np.uint8],
     segmenter: Segmenter | None,
 ) -> tuple[Labels | None, NDArray[np.uint8] | None, str | None]:
-    """Labels, class probabilities (None for a drawn mask) and their source."""
+    """Labels, class shares for areas (None for a drawn mask) and their source."""
     if isinstance(request.mask, np.ndarray):
         return request.mask, None, "given"
     if segmenter is None:
         return None, None, None
     found = segmenter.segment(work)
-    return found.labels, found.probabilities, "model"
+    return found.labels, sharpened(found.probabilities, segmenter.area_power), "model"
 
 
 def _placed(

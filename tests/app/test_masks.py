@@ -22,6 +22,7 @@ class _RedIsWound:
     name = "red"
     digest = "0" * 64
     classes: Mapping[int, str] = {0: "background", 1: "wound"}
+    area_power = 1.0
 
     def segment(self, pixels: NDArray[np.uint8]) -> Segmentation:
         labels = (pixels[::2, ::2, 0] > 128).astype(np.uint8)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bsa_vision.segmentation.api import Segmentation
+from bsa_vision.segmentation.api import Segmentation, sharpened
 from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
 
 
@@ -46,3 +46,15 @@ def test_padding_keeps_the_photo_and_repeats_its_rim(height: int, width: int) ->
 def test_shrinking_averages() -> None:
     image = np.tile(np.array([[0, 200]], np.uint8).repeat(2, 0), (4, 4))[:, :, None].repeat(3, 2)
     assert np.all(resample(image, (4, 4)) == 100)
+
+
+def test_sharper_probabilities_still_sum_to_one_and_rank_the_same() -> None:
+    found = np.array([[[128, 76, 51], [255, 0, 0], [85, 85, 85]]], np.uint8)
+    assert np.array_equal(sharpened(found, 1), found)
+    sharp = sharpened(found, 3)
+    assert sharp.dtype == np.uint8
+    assert np.all(np.abs(sharp.sum(axis=2, dtype=int) - 255) <= 1)
+    shares = np.array([128, 76, 51]) ** 3.0
+    assert sharp[0, 0] == pytest.approx(255 * shares / shares.sum(), abs=0.51)
+    assert sharp[0, 1].tolist() == [255, 0, 0]
+    assert sharp[0, 2].tolist() == [85, 85, 85]

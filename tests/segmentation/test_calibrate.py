@@ -34,10 +34,13 @@ def pretend(
     monkeypatch.setattr(calibrate, "held_out_logits", logits)
 
 
-def fitted(root: Path, names: int = 12, *, shifted: bool = True) -> Calibration:
+def fitted(
+    root: Path, names: int = 12, frequencies: tuple[float, ...] | None = None
+) -> Calibration:
     folder = read_training_folder(root)
     picked = sorted(folder.images)[:names]
-    return fit_calibration(nn.Identity(), folder, picked, 128, shifted=shifted)
+    wanted = None if frequencies is None else np.array(frequencies)
+    return fit_calibration(nn.Identity(), folder, picked, 128, wanted)
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
@@ -57,8 +60,12 @@ def test_the_biases_undo_what_training_favoured(
     many = fitted(training_folder)
     assert many.temperature == pytest.approx(1.5, rel=0.05)
     assert many.bias == pytest.approx((1.0, 0.0, -1.0), abs=0.1)
-    # For photos of another source there are none.
-    assert fitted(training_folder, shifted=False).bias == (0, 0, 0)
+    # The three are equally frequent here; where the first is four times so, it is likelier.
+    there = fitted(training_folder, frequencies=(4.0, 1.0, 1.0)).bias
+    gained = np.subtract(there, many.bias)
+    # Drawn towards zero, so not the whole of log 4.
+    assert 0.85 * np.log(4) < gained[0] - gained[1] < np.log(4)
+    assert gained[1] == pytest.approx(gained[2], abs=0.1)
     # One patient's word moves them less.
     assert abs(fitted(training_folder, names=1).bias[0]) < 0.9 * many.bias[0]
     probabilities = many.probabilities(torch.full((3, 2, 2), 0.7))

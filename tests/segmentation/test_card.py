@@ -42,6 +42,8 @@ def test_card_survives_writing_and_reading(tmp_path: Path) -> None:
         ({"training": {}}, True),
         ({"temperature": 1.26}, False),
         ({"bias": (0.0, 0.5)}, False),
+        ({"area_power": 1.0}, True),
+        ({"area_power": 3.0}, False),
         ({"long_side": 256}, False),
         ({"files": {"network.bin": "01"}}, False),
         ({"classes": {0: "background", 1: "wound"}}, False),

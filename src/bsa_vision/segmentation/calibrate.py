@@ -6,8 +6,10 @@ are divided by a temperature and each class's is shifted by a bias, both of them
 patients it did not learn from (A. Alexandari and others, "Maximum likelihood with bias-corrected
 calibration is hard-to-beat at label shift adaptation", 2020).
 
-Biases carry how frequent each state is where they were fitted. They are for photos of the same
-source, as in a clinic; a model that goes elsewhere takes the temperature alone.
+Biases carry how frequent each state is where they were fitted, which is right for photos of the
+same source, as in a clinic. For a model that goes elsewhere the held-out pixels are weighted to
+other frequencies, those of the training photos, which show every state often: its biases then take
+back what crops and loss favour, and no more.
 """
 
 from collections.abc import Sequence
@@ -51,13 +53,12 @@ def fit_calibration(
     folder: TrainingFolder,
     names: Sequence[str],
     long_side: int,
-    *,
-    shifted: bool,
+    frequencies: NDArray[np.float64] | None = None,
 ) -> Calibration:
     """The calibration of least negative log-likelihood per pixel on held-out images, 3 decimals.
 
-    Biases are drawn towards zero, the less the more patients there are, and their mean is zero;
-    they are all zero unless `shifted`.
+    Biases are drawn towards zero, the less the more patients there are, and their mean is zero.
+    Pixels are weighted so that the classes have the `frequencies` (n_classes,), where given.
     """
     logits, targets = [], []
     for found, truth in held_out_logits(network, folder, names, long_side, torch.device("cpu")):
@@ -71,17 +72,19 @@ def fit_calibration(
     if not len(all_targets):
         return Calibration(1.0, (0.0,) * n)
     looks = LOOKS_PER_PATIENT * len({folder.patients[name] for name in names})
+    met = torch.bincount(all_targets, minlength=n).double()
+    wanted = met if frequencies is None else torch.from_numpy(frequencies)
+    weights = torch.where(met > 0, wanted / met.clamp(min=1), 0.0).float()
 
     def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         free = torch.tensor(values, dtype=torch.float32, requires_grad=True)
         scaled = all_logits / free[0].exp() + free[1:]
         surprise = (free[1:] ** 2).sum() / (2 * BIAS_SPREAD**2 * looks)
-        whole = functional.cross_entropy(scaled, all_targets) + surprise
+        whole = functional.cross_entropy(scaled, all_targets, weight=weights) + surprise
         (slope,) = torch.autograd.grad(whole, free)
         return float(whole.detach()), slope.numpy().astype(np.float64)
 
-    free_bias = (None, None) if shifted else (0.0, 0.0)
-    bounds = [tuple(np.log(LIMITS).tolist()), *[free_bias] * n]
+    bounds = [tuple(np.log(LIMITS).tolist()), *[(None, None)] * n]
     values = minimize(cost, np.zeros(n + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
     bias = values[1:] - values[1:].mean()
     return Calibration(round(float(np.exp(values[0])), 3), tuple(np.round(bias, 3).tolist()))

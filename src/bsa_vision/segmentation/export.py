@@ -22,6 +22,7 @@ from bsa_vision.segmentation.calibrate import (
 )
 from bsa_vision.segmentation.card import (
     NETWORK_FILES,
+    SKIN_CLASSES,
     WEIGHTS_FILE,
     Architecture,
     ModelCard,
@@ -29,6 +30,7 @@ from bsa_vision.segmentation.card import (
 )
 from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
 from bsa_vision.segmentation.evaluate import count_image, held_out_logits
+from bsa_vision.segmentation.losses import count_pixels
 from bsa_vision.segmentation.metrics import agreement_document, grouped_dice
 from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, SkinNetwork, deployed
 from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
@@ -36,9 +38,13 @@ from bsa_vision.segmentation.openvino_quiet import openvino
 from bsa_vision.segmentation.train import RECORD
 from bsa_vision.segmentation.training_run import CHECKPOINT, kept_weights
 
+#: `ModelCard.area_power` of models of the skin states, chosen on validation patients
+#: (docs/BENCHMARKS.md).
+AREA_POWER = 3.0
+
 
 def export_model(
-    run: Path, data: Path, folder: Path, notes: Sequence[str] = (), *, shifted: bool = True
+    run: Path, data: Path, folder: Path, notes: Sequence[str] = (), *, travels: bool = False
 ) -> ModelCard:
     """Make a model folder from a training run.
 
@@ -51,7 +57,8 @@ def export_model(
     data : the training folder the run was made with.
     folder : where the model goes; its name is the model's name.
     notes : sentences for the card's reader, such as what the training photos were.
-    shifted : whether the calibration shifts classes, for use on photos of the data's source.
+    travels : for use on photos of other sources than the data's, as shipped models are: how
+        frequent each class is among the held-out photos then says nothing (`fit_calibration`).
 
     Raises
     ------
@@ -71,9 +78,10 @@ def export_model(
     long_side = int(settings["long_side"])
     calibration, held_out = Calibration(1.0, (0.0,) * len(source.classes)), None
     if source.split["val"]:
-        calibration = fit_calibration(
-            network, source, source.split["val"], long_side, shifted=shifted
+        frequencies = (
+            count_pixels(source, source.split["train"]).astype(np.float64) if travels else None
         )
+        calibration = fit_calibration(network, source, source.split["val"], long_side, frequencies)
     if source.split["test"]:
         held_out = _held_out_figures(network, source, long_side, calibration)
     card = ModelCard(
@@ -85,7 +93,8 @@ def export_model(
         mean=MEAN,
         std=STD,
         temperature=calibration.temperature,
-        bias=calibration.bias if shifted else (),
+        bias=calibration.bias,
+        area_power=AREA_POWER if source.classes == SKIN_CLASSES else 1.0,
         files={},
         training={
             **record,

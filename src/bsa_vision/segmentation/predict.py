@@ -67,6 +67,11 @@ class ModelSegmenter:
         """Mask code -> class name, in the order of the probability channels."""
         return self.card.classes
 
+    @property
+    def area_power(self) -> float:
+        """What probabilities are raised to before areas are summed, 1 for nothing."""
+        return self.card.area_power
+
     def segment(self, pixels: Pixels) -> Segmentation:
         """Label an sRGB photo, uint8 (H, W, 3). May be called from several threads."""
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
