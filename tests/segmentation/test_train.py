@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -232,3 +234,22 @@ def test_a_run_that_no_longer_gains_ends_and_keeps_its_best(
     assert (record["kept_step"], record["stopped_early"]) == (2, True)
     kept = kept_weights(path)
     assert all(torch.equal(kept[key], value) for key, value in weights[1].items())
+
+
+def test_workers_start_though_photos_were_read_with_many_threads(
+    training_folder: Path, tmp_path: Path
+) -> None:
+    """A forked worker that inherits OpenCV's pool of threads hangs when it touches the pool."""
+    code = f"""
+import cv2, numpy as np
+from dataclasses import replace
+from pathlib import Path
+from tests.segmentation.conftest import TINY
+from bsa_vision.segmentation.train import train
+cv2.setNumThreads(2)
+cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 3)
+settings = replace(TINY, steps=2, val_images=1, workers=1)
+train(Path({str(training_folder)!r}), Path({str(tmp_path / "run")!r}), settings=settings)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    assert (tmp_path / "run" / "run.json").is_file()

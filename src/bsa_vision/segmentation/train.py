@@ -301,12 +301,14 @@ class _Trainer:
             seed=settings.seed,
             first=done * settings.batch,
         )
+        # Workers are forked. A child that inherits OpenCV's pool of threads, which reading photos
+        # makes, waits for ever for threads it does not have; one thread is no pool.
+        cv2.setNumThreads(1)
         loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
             crops,  # type: ignore[arg-type]  # a dataset by its methods
             batch_size=settings.batch,
             num_workers=settings.workers,
             prefetch_factor=4 if settings.workers else None,
-            worker_init_fn=_use_one_thread,
         )
         yield from loader
 
@@ -330,10 +332,6 @@ def _run_key(record: dict[str, Any]) -> str:
     """Digest of what a run must share with the one it continues; its budget may be another."""
     settings = {k: v for k, v in record["settings"].items() if k not in BUDGET}
     return document_digest({"data": record["data"], "init": record["init"], "settings": settings})
-
-
-def _use_one_thread(worker: int) -> None:  # noqa: ARG001 (torch passes the worker's number)
-    cv2.setNumThreads(1)
 
 
 def load_model_weights(
