@@ -11,6 +11,7 @@ import json
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -46,7 +47,8 @@ def main() -> None:
                 found = sum(graph(pixels.flip(f))[1].flip(f).int() for f in flips)
             spent += time.perf_counter() - started
             found = found[0, : size[1], : size[0]].argmax(dim=2).numpy().astype(np.uint8)
-            truth = resized(class_indices(mask, tuple(folder.classes)), size)
+            truth = class_indices(mask, tuple(folder.classes))
+            truth = cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST_EXACT)
             counts += confusion(truth, found, range(len(names)))
         agreement = class_agreement(counts, names)
         line = {
@@ -56,12 +58,6 @@ def main() -> None:
             "network_seconds": round(spent, 1),
         }
         print(json.dumps(line), flush=True)
-
-
-def resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    rows = (np.arange(size[1]) + 0.5) * mask.shape[0] // size[1]
-    columns = (np.arange(size[0]) + 0.5) * mask.shape[1] // size[0]
-    return mask[rows.astype(int)][:, columns.astype(int)]
 
 
 if __name__ == "__main__":

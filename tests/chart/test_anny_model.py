@@ -92,7 +92,7 @@ def test_the_body_is_symmetric(model: BodyModel) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore")  # those of the reference, which is not ours
 @pytest.mark.parametrize(("phenotype", "local_changes"), SHAPES)
 def test_rest_bodies_are_those_of_anny(
     model: BodyModel, phenotype: dict[str, float], local_changes: dict[str, float]

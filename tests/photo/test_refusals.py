@@ -129,7 +129,7 @@ def test_camera_raw_in_a_tiff_is_not_read_as_its_preview(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", [0.02, 0.1, 0.3, 0.5, 0.75, 0.95, 0.999, 1.0])
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns of the damage
 def test_cut_files(
     kind: str, part: float, camera_file: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -246,7 +246,7 @@ def test_huge_headers_and_bombs_cost_neither_time_nor_memory(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns of the damage
 @settings(
     max_examples=60,
     deadline=None,

@@ -56,7 +56,7 @@ def sharpened(probabilities: NDArray[np.uint8], power: float) -> NDArray[np.uint
     if power == 1:
         return probabilities
     table = (np.arange(256, dtype=np.float32) / 255) ** np.float32(power)
-    raised = table[probabilities]
+    raised = np.asarray(cv2.LUT(probabilities, table), np.float32)
     raised *= 255 / raised.sum(axis=2, keepdims=True)
     return np.asarray(raised + 0.5, np.uint8)
 

@@ -22,7 +22,6 @@ from bsa_vision.segmentation.calibrate import (
 )
 from bsa_vision.segmentation.card import (
     NETWORK_FILES,
-    SKIN_CLASSES,
     WEIGHTS_FILE,
     Architecture,
     ModelCard,
@@ -94,7 +93,6 @@ def export_model(
         std=STD,
         temperature=calibration.temperature,
         bias=calibration.bias,
-        area_power=AREA_POWER if source.classes == SKIN_CLASSES else 1.0,
         files={},
         training={
             **record,
@@ -105,7 +103,7 @@ def export_model(
     )
     write_graph(network, card, folder)
     files = {name: file_sha256(folder / name) for name in (WEIGHTS_FILE, *NETWORK_FILES)}
-    card = replace(card, files=files)
+    card = replace(card, files=files, area_power=AREA_POWER if card.scores_skin else 1.0)
     card.write(folder)
     (folder / CARD_TEXT_FILE).write_text(model_card_text(card), encoding="utf-8")
     return card

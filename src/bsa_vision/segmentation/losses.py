@@ -35,7 +35,7 @@ def count_pixels(
     n = len(folder.classes)
     counts = np.zeros(n, dtype=np.int64)
     for name in picked:
-        indices = class_indices(folder.read(name)[1], tuple(folder.classes))
+        indices = class_indices(folder.read_codes(name), tuple(folder.classes))
         counts += np.bincount(indices[indices != IGNORED], minlength=n)
     return counts
 
