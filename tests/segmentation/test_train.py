@@ -253,3 +253,14 @@ train(Path({str(training_folder)!r}), Path({str(tmp_path / "run")!r}), settings=
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
     assert (tmp_path / "run" / "run.json").is_file()
+
+
+def test_logits_of_blocks_are_the_means_of_their_pixels() -> None:
+    """So a loss of blocks sees what masks are made of, at the same place."""
+    torch.manual_seed(0)
+    network = SkinNetwork(Architecture("tu-resnet10t", (), NARROW, "deeplabv3plus"), 3).eval()
+    images = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        pixels, blocks = network(images), network(images, 2)
+    assert blocks.shape == (1, 3, 32, 48)
+    assert torch.allclose(torch.nn.functional.avg_pool2d(pixels, 2), blocks, atol=1e-5)

@@ -10,7 +10,8 @@ from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.core.frames import Camera, FloatArray
 from bsa_vision.core.labels import Label
 from bsa_vision.phantom.dressings import Dressing, random_patch, random_wrap
-from bsa_vision.phantom.lesion_looks import LesionLook, random_lesion_look
+from bsa_vision.phantom.legibility import legible_lesion_look
+from bsa_vision.phantom.lesion_looks import LesionLook
 from bsa_vision.phantom.lesions import LesionCourse, Surface, random_course, sample_surface
 from bsa_vision.phantom.lighting import Lighting, random_lighting
 from bsa_vision.phantom.noise import Float32
@@ -138,7 +139,8 @@ def make_case(
     surface = sample_surface(patient.rest.vertices)
     drawn = float(np.exp(rng.uniform(np.log(0.03), np.log(0.6))))
     course = random_course(rng, surface, drawn if max_fraction is None else max_fraction)
-    return Case(patient, surface, course, random_skin_look(rng, textures), random_lesion_look(rng))
+    skin = random_skin_look(rng, textures)
+    return Case(patient, surface, course, skin, legible_lesion_look(rng, surface, course, skin))
 
 
 def monk_tone(case: Case) -> int:

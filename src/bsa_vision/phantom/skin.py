@@ -89,10 +89,11 @@ def _skin_map(path: Path, size: int) -> NDArray[np.uint8]:
 
 def random_skin_look(rng: np.random.Generator, textures: Path | None) -> SkinLook:
     """A look drawn at random; with a folder of skin maps, three of four looks use one."""
-    level = rng.uniform(0, 9)
-    low = int(level)
+    # A little beyond both ends, so that the lightest and the darkest are met as often as others.
+    level = float(np.clip(rng.uniform(-0.6, 9.6), 0, 9))
+    low = min(int(level), 8)
     monk = srgb_to_linear(MONK_TONES)
-    tone = monk[low] + (level - low) * (monk[min(low + 1, 9)] - monk[low])
+    tone = monk[low] + (level - low) * (monk[low + 1] - monk[low])
     # The published swatches are lighter and yellower than skin photographed in a ward.
     tone = tone * np.exp(-rng.uniform(0.05, 0.45) * HAEMOGLOBIN - rng.uniform(0, 0.25))
     maps = sorted(textures.glob("*.png")) if textures is not None else []
@@ -101,7 +102,7 @@ def random_skin_look(rng: np.random.Generator, textures: Path | None) -> SkinLoo
     if texture is not None:
         darker = float(np.log(_mean_of_map(texture).mean() / tone.mean()))
         # Most of the way to the tone, so that all tones are met as often.
-        amount = np.clip(darker * rng.uniform(0.6, 1.1), -0.6, 3.2)
+        amount = np.clip(darker * rng.uniform(0.8, 1.1), -0.8, 3.6)
         tint = np.exp(-amount * MELANIN / MELANIN.mean() - rng.normal(0, 0.08, 3))
     return SkinLook(
         tone=tone.astype(np.float32),

@@ -410,7 +410,7 @@ def class_indices(mask: Pixels, codes: Sequence[int]) -> Pixels:
     """Mask codes -> class indices 0..n-1; codes that are not listed become `IGNORED`."""
     table = np.full(256, IGNORED, dtype=np.uint8)
     table[list(codes)] = np.arange(len(codes), dtype=np.uint8)
-    return np.asarray(table[mask], dtype=np.uint8)
+    return np.asarray(cv2.LUT(mask, table), np.uint8)
 
 
 def recoded(mask: Pixels, recode: Mapping[int, int]) -> Pixels:

@@ -54,12 +54,11 @@ class SkinNetwork(nn.Module):
         else:
             self.head = whole.segmentation_head[0]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Run the network."""
+    def forward(self, images: Tensor, spacing: int = 1) -> Tensor:
+        """Logits of the images; with `spacing` k, of blocks of k x k pixels: (h / k, w / k)."""
         logits = self.head(self.decoder(self.encoder(images)))
-        return functional.interpolate(
-            logits, size=images.shape[-2:], mode="bilinear", align_corners=False
-        )
+        size = [side // spacing for side in images.shape[-2:]]
+        return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
 class DeployedNetwork(nn.Module):
