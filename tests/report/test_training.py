@@ -204,9 +204,10 @@ def test_the_worst_photo_comes_first_and_background_does_not_count():
         image("bad", "P2", table((10**6, 0, 0), (0, 90, 10), (0, 60, 0))),
         image("empty", "P3", table((100, 0, 0), (0, 0, 0), (0, 0, 0))),
         image("missed", "P4", table((10**6, 0, 0), (0, 0, 0), (50, 0, 0))),
+        image("invented", "P5", table((10**6, 50, 0), (0, 0, 0), (0, 0, 0))),
     ]
-    assert worst_cases_order(images, CLASSES) == ["missed", "bad", "good"]
-    assert worst_cases_order(images, CLASSES, count=1) == ["missed"]
+    assert worst_cases_order(images, CLASSES) == ["invented", "missed", "bad", "good"]
+    assert worst_cases_order(images, CLASSES, count=1) == ["invented"]
     assert foreground_dice(images[1].counts, CLASSES) == pytest.approx(180 / 250 / 2)
     assert foreground_dice(images[2].counts, CLASSES) is None
 

@@ -142,8 +142,14 @@ def test_own_classes_are_mapped_to_the_labels_of_the_chain(tmp_path: Path) -> No
     assert tuple(folder.classes.values()) == LABEL_NAMES
     assert set(np.unique(folder.read_codes("p00_0"))) <= {0, 1, 4}
     check_codes(folder)
-    # A stray 4 is not the file's code of detached skin.
-    assert recoded(np.array([[4, 9, 77]], np.uint8), {9: 4}).tolist() == [[IGNORED, 4, 77]]
+    # A stray 4 or 2 is not the file's code of detached or red skin.
+    assert recoded(np.array([[4, 9, 2]], np.uint8), {9: 4}).tolist() == [[IGNORED, 4, IGNORED]]
+    stray = np.where(folder.stored_codes("p00_0") == 9, 2, 0).astype(np.uint8)
+    kept = folder.masks["p00_0"].read_bytes()
+    cv2.imwrite(str(folder.masks["p00_0"]), stray)
+    with pytest.raises(InputError, match="codes of no class: 2"):
+        check_codes(folder)
+    folder.masks["p00_0"].write_bytes(kept)
     document["labels"]["raw"] = "wound"
     (root / "dataset.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match="'raw' is mapped to no label"):
@@ -275,3 +281,13 @@ def test_crops_wider_than_the_photo_keep_its_proportions(tmp_path: Path) -> None
             # Within what the augmentation turns and shears.
             assert 0.8 < len(rows) / len(columns) < 1.25
     assert met > 10
+
+
+def test_patients_of_some_photos_only_are_not_told_apart(tmp_path: Path) -> None:
+    """The other photos could be of the same people, in another part."""
+    root = write_folder(tmp_path / "x", 6, split=False)
+    assert read_training_folder(root).patients_given
+    document = json.loads((root / "dataset.json").read_text())
+    document["patients"].popitem()
+    (root / "dataset.json").write_text(json.dumps(document))
+    assert not read_training_folder(root).patients_given

@@ -90,22 +90,17 @@ def train_model(
     unreadable = check_codes(folder)
     for reason in unreadable.values():
         report(f"Left out: {reason}")
-    n_train = len(folder.split["train"])
-    settings = default_settings(n_train, fine_tune=init is not None, seed=seed)
-    steps = settings.steps if steps is None else steps
-    settings = replace(
-        settings,
-        steps=steps,
-        minutes=minutes,
-        long_side=_long_side(folder, init, long_side),
-        val_every=min(settings.val_every, steps),
-    )
-    report(f"{n_train} images to train on, {steps} steps at most.")
+    n_train = len(set(folder.split["train"]) - set(unreadable))
+    settings = default_settings(n_train, steps, fine_tune=init is not None, seed=seed)
+    long_side = _long_side(folder, init, long_side)
+    settings = replace(settings, minutes=minutes, long_side=long_side)
+    report(f"{n_train} images to train on, {settings.steps} steps at most.")
     try:
         return _trained(folder, unreadable, out.resolve(), init, settings, report)
     except OSError as error:
-        reason = f"{error.filename or out}: cannot be written: {error.strerror or error}."
-        raise InputError(reason, "Make room, then give the same command again.") from None
+        reason = f"{error.filename or out}: {error.strerror or error}."
+        remedy = "See that the photos are there and that there is room, then give it again."
+        raise InputError(reason, remedy) from None
 
 
 def _trained(
@@ -166,7 +161,7 @@ def _prepare(
     for kind in ("images", "masks"):
         (out / kind).mkdir(parents=True, exist_ok=True)
     refused = dict(unreadable)
-    for name, image in folder.images.items():
+    for name, image in _of_the_split(folder).items():
         paths = out / "images" / f"{name}.png", out / "masks" / f"{name}.png"
         if name in unreadable or all(path.is_file() for path in paths):
             continue
@@ -185,9 +180,15 @@ def _prepare(
     return refused
 
 
+def _of_the_split(folder: TrainingFolder) -> dict[str, Path]:
+    """The images of a part: others take no part in training."""
+    members = {name for part in folder.split.values() for name in part}
+    return {name: image for name, image in folder.images.items() if name in members}
+
+
 def _description(folder: TrainingFolder, refused: Mapping[str, str]) -> dict[str, Any]:
     """The ``dataset.json`` of a prepared folder."""
-    names = [name for name in folder.images if name not in refused]
+    names = [name for name in _of_the_split(folder) if name not in refused]
     document: dict[str, Any] = {
         "classes": {str(code): name for code, name in folder.classes.items()},
         "split": {

@@ -1,9 +1,9 @@
 """Whether a patient's lesions can be told by eye at all.
 
 What no reader could see in a photo is no lesson: drawn under two labels, it teaches a network to
-guess, and a reader to be scored against chance. So looks are drawn until every state that counts
-stands out from the patient's own skin and from redness, in light skin as in dark, and until healed
-skin is pinker than the patient's own. Differences are CIE 1976 of median colours in even light.
+guess, and a reader to be scored against chance. So looks are drawn until the states that could be
+mistaken for others stand out from them, in light skin as in dark, and until healed skin is pinker
+than the patient's own. Differences are CIE 1976 of median colours in even light.
 """
 
 from dataclasses import replace
@@ -38,7 +38,7 @@ LEAST_PINK = 3.0
 DRAWS = 40
 _POINTS = 160
 #: Pixel size at which the colours are taken: that of a photo of a whole body.
-_MM_PER_PX = 4.0
+_MM_PER_PX = 2.7
 
 
 def legible_lesion_look(
@@ -51,15 +51,15 @@ def legible_lesion_look(
     rng : source of chance.
     surface, course, skin : of the patient.
     """
-    best, best_margin = random_lesion_look(rng), -np.inf
-    candidate = best
-    for _ in range(DRAWS):
-        found = margin(candidate, surface, course, skin)
-        if found > best_margin:
-            best, best_margin = candidate, found
+    best = random_lesion_look(rng)
+    best_margin = margin(best, surface, course, skin)
+    for _ in range(DRAWS - 1):
         if best_margin >= 1:
             break
         candidate = random_lesion_look(rng)
+        found = margin(candidate, surface, course, skin)
+        if found > best_margin:
+            best, best_margin = candidate, found
     return best
 
 

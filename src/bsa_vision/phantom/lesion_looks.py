@@ -45,6 +45,8 @@ _NEW_SKIN = (
 _BLISTER = ((186, 170, 140), (160, 148, 146), (110, 70, 88), (205, 190, 160), (150, 120, 110))
 _RIM = ((232, 222, 214), (205, 196, 196), (222, 206, 186), (180, 168, 172))
 _CRUST = ((84, 34, 26), (110, 60, 34), (60, 26, 24))
+#: Share of wrinkled skin that lies in a fold: how much of its darkness a photo from afar shows.
+_FOLDED = 0.18
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,10 @@ def _detachable(
     lines = 1 - smoothstep(0.0, 0.3, np.abs(grain.wrinkle[:, 0] + 0.15 * grain.fine[:, 1]))
     cross = 1 - smoothstep(0.0, 0.25, np.abs(grain.wrinkle[:, 2]))
     wrinkles = look.detail * look.wrinkles
-    folds = wrinkles * np.maximum(lines, 0.7 * cross)
+    resolved = grain.wrinkle.any()
+    folds = wrinkles * (
+        np.maximum(lines, 0.7 * cross) if resolved else np.full_like(lines, _FOLDED)
+    )
     crests = smoothstep(0.7, 1.8, grain.wrinkle[:, 3])
     albedo = albedo * (1 - 0.42 * folds + 0.2 * wrinkles * crests)[:, None]
     blister = smoothstep(

@@ -220,7 +220,7 @@ def _course_cautions(record: Record) -> Iterator[_Caution]:
         yield _Caution(
             "Training ended too soon",
             f"Over the last third of the run the validation Dice still rose by {dice:.2f}. Train "
-            "longer: give more steps or minutes.",
+            "longer: give more steps.",
         )
     elif loss is not None and not record.get("stopped_early"):
         share = -loss / float(np.mean([value for _, value in losses]))
@@ -228,7 +228,7 @@ def _course_cautions(record: Record) -> Iterator[_Caution]:
             yield _Caution(
                 "Training may have ended too soon",
                 "Over the last third of the run the training loss still fell clearly. Train "
-                "longer: give more steps or minutes.",
+                "longer: give more steps.",
             )
 
 

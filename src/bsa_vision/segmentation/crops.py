@@ -75,7 +75,7 @@ class Crops:
         scale = float(np.exp(rng.uniform(*np.log(self.SCALES))))
         span = self._side / scale * max(height, width) / self._long_side
         span_x, span_y = min(round(span), width), min(round(span), height)
-        cx, cy = self._centre(rng, indices)
+        cx, cy = self._centre(rng, indices, span)
         x = int(np.clip(cx - span_x // 2, 0, width - span_x))
         y = int(np.clip(cy - span_y // 2, 0, height - span_y))
         window = np.s_[y : y + span_y, x : x + span_x]
@@ -92,7 +92,8 @@ class Crops:
         target = cv2.copyMakeBorder(target, *rims, cv2.BORDER_CONSTANT, value=(IGNORED,))
         return crop, np.asarray(target, np.uint8)
 
-    def _centre(self, rng: np.random.Generator, indices: Pixels) -> tuple[int, int]:
+    def _centre(self, rng: np.random.Generator, indices: Pixels, span: float) -> tuple[int, int]:
+        """Where a crop that spans so many pixels of the photo is centred: x, y."""
         height, width = indices.shape
         if rng.random() < self.CENTRED_SHARE:
             coarse = indices[:: self.STRIDE, :: self.STRIDE]
@@ -101,7 +102,7 @@ class Crops:
                 wanted = present[int(rng.integers(len(present)))]
                 rows, columns = np.nonzero(coarse == wanted)
                 pick = int(rng.integers(len(rows)))
-                jitter = rng.integers(-self._side // 4, self._side // 4 + 1, size=2)
+                jitter = rng.integers(-round(span / 4), round(span / 4) + 1, size=2)
                 cx, cy = int(columns[pick]) * self.STRIDE, int(rows[pick]) * self.STRIDE
                 return cx + int(jitter[0]), cy + int(jitter[1])
         return int(rng.integers(width)), int(rng.integers(height))

@@ -106,11 +106,16 @@ class TrainingFolder:
         InputError
             When it cannot be decoded or is no mask of codes.
         """
+        mask = self.stored_codes(name)
+        return mask if self.recode is None else recoded(mask, self.recode)
+
+    def stored_codes(self, name: str) -> Pixels:
+        """The mask (H, W) of an image in the codes of its file; raises as `read_codes`."""
         mask = read_mask(self.masks[name])
         if isinstance(mask, Refused):
             msg = f"{self.root}: the mask of {name!r} cannot be decoded: {mask.reason}"
             raise InputError(msg, "Replace the file or take the name out of the folder.")
-        return mask if self.recode is None else recoded(mask, self.recode)
+        return mask
 
     def photo_digests(self) -> tuple[str, ...]:
         """The first 16 hexadecimals of the SHA-256 of every photo, sorted: to know them again."""
@@ -209,7 +214,7 @@ def read_training_folder(root: Path) -> TrainingFolder:
         masks={name: masks[name] for name in images},
         split=split,
         patients=patients,
-        patients_given=bool(given_patients),
+        patients_given=all(name in given_patients for name in images),
         recode=recode,
         groups=groups,
         left_out=left_out,
@@ -310,25 +315,31 @@ def check_codes(folder: TrainingFolder) -> dict[str, str]:
     Raises
     ------
     InputError
-        When a mask holds a code that is no class, or the train part lacks a class altogether.
+        When a mask holds a code that is no class, no mask of the train part can be decoded, or the
+        train part lacks a class altogether.
     """
     met = np.zeros(256, np.int64)
+    listed = folder.classes if folder.recode is None else folder.recode
     unreadable: dict[str, str] = {}
     for part, names in folder.split.items():
         for name in names:
             try:
-                codes = folder.read_codes(name)
+                codes = folder.stored_codes(name)
             except InputError as error:
                 unreadable[name] = str(error)
                 continue
             counts = np.bincount(codes.ravel(), minlength=256)
-            unlisted = [int(code) for code in np.flatnonzero(counts) if code not in folder.classes]
+            unlisted = [int(code) for code in np.flatnonzero(counts) if code not in listed]
             if unlisted:
                 got = ", ".join(map(str, unlisted[:5]))
                 msg = f"{folder.root}: the mask of {name!r} holds codes of no class: {got}."
                 raise InputError(msg, "List the codes in dataset.json, or correct the mask.")
             if part == "train":
                 met += counts
+    if folder.split["train"] and not set(folder.split["train"]) - set(unreadable):
+        raise InputError(
+            unreadable[folder.split["train"][0]], "Replace the masks of the train part."
+        )
     missing = [name for code, name in folder.classes.items() if not met[code]]
     # With mapped labels the model has the chain's classes, whether the clinic met them all or not.
     if missing and folder.recode is None:
@@ -349,7 +360,7 @@ def read_description(root: Path) -> dict[str, Any]:
     path = root / "dataset.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"{root} is not a training folder: dataset.json is missing."
         remedy = 'Write one with at least {"classes": {"0": "…", "1": "…"}}.'
         raise InputError(msg, remedy) from error
@@ -414,11 +425,7 @@ def class_indices(mask: Pixels, codes: Sequence[int]) -> Pixels:
 
 
 def recoded(mask: Pixels, recode: Mapping[int, int]) -> Pixels:
-    """A mask with its codes changed; codes that are not listed stay, unless they would be mistaken.
-
-    A code that is not listed but is the new code of another becomes `IGNORED`.
-    """
-    table = np.arange(256, dtype=np.uint8)
-    table[[code for code in recode.values() if code not in recode]] = IGNORED
+    """A mask with its codes changed; those that are not listed become `IGNORED`."""
+    table = np.full(256, IGNORED, dtype=np.uint8)
     table[list(recode)] = list(recode.values())
-    return np.asarray(table[mask], np.uint8)
+    return np.asarray(cv2.LUT(mask, table), np.uint8)

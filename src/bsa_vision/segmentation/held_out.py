@@ -56,7 +56,7 @@ def dice_intervals(
         When a table has not one row and one column for each class.
     """
     agreement = class_agreement(pooled(images, len(classes)), tuple(classes.values()))
-    hits, sizes = _by_patient(images, len(classes))
+    hits, sizes, _ = _by_patient(images, len(classes))
     drawn = _drawn_dice(hits, sizes, draws, seed)
     rows = []
     for k, (code, result) in enumerate(zip(classes, agreement, strict=True)):
@@ -70,15 +70,15 @@ def dice_intervals(
 def mean_dice_interval(
     images: Sequence[HeldOutImage], classes: Classes, draws: int = 2000, seed: int = 0
 ) -> dict[str, float | None]:
-    """Mean Dice of the classes that occur, background included, with its interval over patients.
+    """Mean Dice of the classes that the truth holds, background included, with its interval.
 
-    Drawn as `dice_intervals`; in each draw the mean is of the classes that occur in it. `dice` is
-    None without images, low and high with fewer than two patients.
+    Drawn over patients as `dice_intervals`; in each draw the mean is of the classes in its true
+    masks. `dice` is None without images, low and high with fewer than two patients.
     """
     agreement = class_agreement(pooled(images, len(classes)), tuple(classes.values()))
-    hits, sizes = _by_patient(images, len(classes))
+    hits, sizes, true = _by_patient(images, len(classes))
     drawn = _drawn_dice(hits, sizes, draws, seed)
-    occurs = ~np.isnan(drawn)
+    occurs = _drawn_sums(true, draws, seed) > 0
     means = np.full(len(drawn), np.nan)
     np.divide(
         np.where(occurs, drawn, 0).sum(axis=1), occurs.sum(axis=1), out=means, where=occurs.any(1)
@@ -88,11 +88,15 @@ def mean_dice_interval(
 
 
 def foreground_dice(counts: Counts, classes: Classes) -> float | None:
-    """Mean Dice over the classes but background that either mask holds; None when none does."""
+    """Mean Dice over the classes but background that the truth holds.
+
+    0 when it holds none and one was found all the same; None when there is nothing at all.
+    """
     agreement = class_agreement(counts, tuple(classes.values()))
-    return mean_dice(
-        [a for code, a in zip(classes, agreement, strict=True) if code != Label.BACKGROUND]
-    )
+    parts = [a for code, a in zip(classes, agreement, strict=True) if code != Label.BACKGROUND]
+    mean = mean_dice(parts)
+    found = any(part.dice is not None for part in parts)
+    return 0.0 if mean is None and found else mean
 
 
 def worst_cases_order(
@@ -125,29 +129,36 @@ def pooled(images: Sequence[HeldOutImage], n: int) -> Counts:
 
 def _by_patient(
     images: Sequence[HeldOutImage], n: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Hits, and true plus predicted pixels, of each patient and class: two (patients, n)."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Hits, true plus predicted, and true pixels of each patient and class: three (patients, n)."""
     patients = sorted({image.patient for image in images})
     row = {patient: k for k, patient in enumerate(patients)}
-    hits, sizes = (np.zeros((len(patients), n), np.int64) for _ in range(2))
+    hits, sizes, true = (np.zeros((len(patients), n), np.int64) for _ in range(3))
     for image in images:
         hits[row[image.patient]] += np.diagonal(image.counts)
         sizes[row[image.patient]] += image.counts.sum(axis=0) + image.counts.sum(axis=1)
-    return hits, sizes
+        true[row[image.patient]] += image.counts.sum(axis=1)
+    return hits, sizes, true
 
 
 def _drawn_dice(
     hits: NDArray[np.int64], sizes: NDArray[np.int64], draws: int, seed: int
 ) -> NDArray[np.float64]:
     """Pooled Dice of each draw and class (draws, n); NaN where a draw has nothing of a class."""
-    patients, n = hits.shape
-    dice = np.full((draws, n), np.nan)
-    if patients:
-        rng = np.random.default_rng(seed)
-        times = rng.multinomial(patients, np.full(patients, 1 / patients), size=draws)
-        whole = times @ sizes
-        np.divide(2 * (times @ hits), whole, out=dice, where=whole > 0)
+    dice = np.full((draws, hits.shape[1]), np.nan)
+    whole = _drawn_sums(sizes, draws, seed)
+    np.divide(2 * _drawn_sums(hits, draws, seed), whole, out=dice, where=whole > 0)
     return dice
+
+
+def _drawn_sums(values: NDArray[np.int64], draws: int, seed: int) -> NDArray[np.int64]:
+    """Sums (draws, n) of a value (patients, n) over the patients of each draw."""
+    patients = len(values)
+    if not patients:
+        return np.zeros((draws, values.shape[1]), np.int64)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(patients, np.full(patients, 1 / patients), size=draws)
+    return np.asarray(times @ values, np.int64)
 
 
 def _percentiles(values: NDArray[np.float64]) -> tuple[float | None, float | None]:

@@ -27,14 +27,11 @@ def class_weights(
     return np.clip(weights, *limits).astype(np.float32)
 
 
-def count_pixels(
-    folder: TrainingFolder, names: Sequence[str], limit: int = 200
-) -> NDArray[np.int64]:
-    """Pixels of each class in up to `limit` of the masks, evenly picked."""
-    picked = [names[i] for i in np.linspace(0, len(names) - 1, min(limit, len(names))).astype(int)]
+def count_pixels(folder: TrainingFolder, names: Sequence[str]) -> NDArray[np.int64]:
+    """Pixels of each class in the masks; all of them, or a rare class could be missed."""
     n = len(folder.classes)
     counts = np.zeros(n, dtype=np.int64)
-    for name in picked:
+    for name in names:
         indices = class_indices(folder.read_codes(name), tuple(folder.classes))
         counts += np.bincount(indices[indices != IGNORED], minlength=n)
     return counts

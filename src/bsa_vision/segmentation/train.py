@@ -38,7 +38,7 @@ from bsa_vision.segmentation.dataset import (
 from bsa_vision.segmentation.evaluate import count_images
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights, count_pixels
 from bsa_vision.segmentation.metrics import agreement_document
-from bsa_vision.segmentation.model import SkinNetwork, normalise, placed
+from bsa_vision.segmentation.model import MULTIPLE, SkinNetwork, normalise, placed
 from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun
 
 RECORD = "run.json"
@@ -49,7 +49,7 @@ BUDGET = frozenset(
 
 #: DeepLabV3+, the best decoder at equal computing time (docs/BENCHMARKS.md), over a ResNet-18 that
 #: is narrow where the picture is large. It underfits, so there is no dropout. The usual atrous
-#: rates (12, 24, 36) reach beyond the feature map of a training crop: outer weights would never be
+#: rates (12, 24, 36) reach beyond the feature map of a small crop: outer weights would never be
 #: trained, and yet be used on whole photos. Separable atrous convolutions cost more than dense ones
 #: where the processor multiplies matrices.
 NETWORK = Architecture(
@@ -67,9 +67,9 @@ NETWORK = Architecture(
 #: Limits of the long side that is chosen for photos of a folder, network pixels.
 LONG_SIDES = (256, 768)
 
-#: The loss looks at one pixel of each block of this side: networks decide on every fourth pixel,
-#: and at full resolution the loss would cost a fifth to a third of a step.
-LOSS_SPACING = 2
+#: A crop is about this share of a photo's long side: most of the photo, since what is red or pink
+#: is so beside the patient's other skin.
+CROP_SHARE = 0.58
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -83,7 +83,8 @@ class TrainSettings:
     architecture : the network; where training starts from a model, that model's is used instead.
     long_side : network pixels of a photo's long side; None takes that of the model started from,
         or the usual one of the folder's images.
-    crop, batch : side of the square crops and crops per step.
+    crop, batch : side of the square crops, network pixels, a multiple of 32, and crops per step;
+        None for `CROP_SHARE` of the long side.
     steps : most steps of the optimiser; the learning rate follows their spent share.
     minutes : training time (evaluation apart) that `steps` is cut down to; None for no limit. What
         a step costs is measured once, so such a run is not the same on another machine.
@@ -91,6 +92,8 @@ class TrainSettings:
     average : decay of the exponential moving average of the weights, which is what is kept.
     class_power : how far rare classes are favoured (`losses.class_weights`), 0 for not at all.
     dice_share : weight of the soft Dice loss beside cross-entropy.
+    loss_spacing : the loss looks at one pixel of each block of this side. Networks decide on every
+        fourth pixel, and at full resolution it would cost a fifth to a third of a step.
     seed : of the weights and of the crops.
     workers : processes that load crops (0: in this one).
     val_every : steps between evaluations on the held-out part.
@@ -102,7 +105,7 @@ class TrainSettings:
 
     architecture: Architecture = NETWORK
     long_side: int | None = None
-    crop: int = 256
+    crop: int | None = None
     batch: int = 4
     steps: int = 3000
     minutes: float | None = None
@@ -111,6 +114,7 @@ class TrainSettings:
     average: float = 0.998
     class_power: float = 0.35
     dice_share: float = 0.5
+    loss_spacing: int = 2
     seed: int = 0
     workers: int = 1
     val_every: int = 250
@@ -118,20 +122,28 @@ class TrainSettings:
     patience: int | None = None
     save_minutes: float = 2.0
 
+    def __post_init__(self) -> None:
+        if self.crop is not None and self.crop % MULTIPLE:
+            msg = f"crop: need a multiple of {MULTIPLE}, got {self.crop}"
+            raise ValueError(msg)
 
-def default_settings(n_train: int, *, fine_tune: bool, seed: int = 0) -> TrainSettings:
+
+def default_settings(
+    n_train: int, steps: int | None = None, *, fine_tune: bool, seed: int = 0
+) -> TrainSettings:
     """Settings that suit a number of training images, from tens to thousands.
 
-    Steps grow with the root of the number of images: few images are seen more often each, but not
-    so often that they are learnt by heart. From random weights it takes twice as many as from a
-    trained model, whose weights a high learning rate would undo.
+    Where `steps` is None they grow with the root of the number of images: few images are seen more
+    often each, but not so often that they are learnt by heart. From random weights it takes twice
+    as many as from a trained model, whose weights a high learning rate would undo.
     """
-    steps = int(np.clip(100 * np.sqrt(n_train), 300, 12_000)) * (1 if fine_tune else 2)
+    if steps is None:
+        steps = int(np.clip(100 * np.sqrt(n_train), 300, 12_000)) * (1 if fine_tune else 2)
     return TrainSettings(
         steps=steps,
         learning_rate=1e-3 if fine_tune else 2.5e-3,
         average=float(np.clip(1 - 10 / steps, 0.9, 0.998)),
-        val_every=max(25, steps // 20),
+        val_every=min(max(25, steps // 20), steps),
         patience=8,
         seed=seed,
     )
@@ -206,15 +218,35 @@ def _completed(
 ) -> TrainSettings:
     """The settings with what the model to start from, or the images, decide."""
     if card is not None:
-        long_side = settings.long_side or card.long_side
-        return replace(settings, architecture=card.architecture, long_side=long_side)
-    return replace(settings, long_side=settings.long_side or usual_long_side(folder))
+        settings = replace(settings, architecture=card.architecture)
+    usual = usual_long_side(folder) if card is None else card.long_side
+    long_side = settings.long_side or usual
+    crop = settings.crop or MULTIPLE * max(2, round(CROP_SHARE * long_side / MULTIPLE))
+    return replace(settings, long_side=long_side, crop=crop)
 
 
 def usual_long_side(folder: TrainingFolder) -> int:
     """The median long side of the training images within `LONG_SIDES`, a multiple of 32."""
     sides = [max(folder.size(name)) for name in folder.split["train"]]
     return 32 * round(float(np.clip(np.median(sides), *LONG_SIDES)) / 32)
+
+
+class _InMixedPrecision(nn.Module):
+    """A network that normalises its images and runs in bfloat16 where the device computes in it.
+
+    A module of its own, so that each GPU of several does so.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self.network, self._device = network, device.type
+        self._half = bfloat16_pays(device)
+
+    def forward(self, images: Tensor, spacing: int) -> Tensor:
+        """Logits of sRGB images, see `SkinNetwork.forward`."""
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
+            logits: Tensor = self.network(normalise(images), spacing)
+        return logits
 
 
 class _Trainer:
@@ -229,13 +261,16 @@ class _Trainer:
         record: dict[str, Any],
     ) -> None:
         self._settings, self._record, self._out = settings, record, out
-        self._long_side = int(settings.long_side or 0)
+        self._long_side, self._crop = int(settings.long_side or 0), int(settings.crop or 0)
         self._folder = folder
         self._network, self._device = network, next(network.parameters()).device
-        # Several GPUs share each batch, two crops or more on each, which normalisation needs; one
-        # GPU, or the processor, works on it whole.
+        # Several GPUs share each batch evenly, two crops or more on each, which normalisation
+        # needs; one GPU, or the processor, works on it whole.
         gpus = min(torch.cuda.device_count(), settings.batch // 2)
-        self._parallel = nn.DataParallel(network, list(range(gpus))) if gpus > 1 else network
+        while gpus > 1 and settings.batch % gpus:
+            gpus -= 1
+        mixed = _InMixedPrecision(network, self._device)
+        self._parallel = nn.DataParallel(mixed, list(range(gpus))) if gpus > 1 else mixed
         self._run = TrainingRun(
             network,
             out,
@@ -290,12 +325,11 @@ class _Trainer:
         # Dropout must not depend on what was drawn before an interruption.
         torch.manual_seed(self._settings.seed * 1_000_003 + self._run.step)
         images = images.to(self._device).contiguous(memory_format=torch.channels_last)
-        half = bfloat16_pays(self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
-            logits = self._parallel(normalise(images), LOSS_SPACING)
+        spacing = self._settings.loss_spacing
+        logits = self._parallel(images, spacing)
         # A pixel of each block, always another one, or the network would learn to be off by half.
-        row, column = torch.randint(LOSS_SPACING, (2,)).tolist()
-        judged = target[:, row::LOSS_SPACING, column::LOSS_SPACING].to(self._device)
+        row, column = torch.randint(spacing, (2,)).tolist()
+        judged = target[:, row::spacing, column::spacing].to(self._device)
         value: Tensor = loss(logits, judged)
         self._run.optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]  # torch has no types here
@@ -308,7 +342,7 @@ class _Trainer:
         crops = Crops(
             self._folder,
             self._folder.split["train"],
-            side=settings.crop,
+            side=self._crop,
             long_side=self._long_side,
             count=max(0, self._run.steps - done) * settings.batch,
             seed=settings.seed,

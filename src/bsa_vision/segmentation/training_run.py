@@ -7,6 +7,7 @@ one that ran through (on the processor, with the same number of threads).
 """
 
 import math
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bsa_vision.core.errors import InputError
+from bsa_vision.core.files import write_whole
 
 CHECKPOINT = "checkpoint.pt"
 #: Steps over which the learning rate rises, unless the run is short.
@@ -154,9 +156,10 @@ class TrainingRun:
             "loss": (self.loss_sum, self.loss_count),
             "history": self.history,
         }
-        fresh = self.out / f"{CHECKPOINT}.new"
-        torch.save(state, fresh)
-        fresh.replace(self.out / CHECKPOINT)
+        # Through memory: torch reports a full disk as if it were a fault of the program.
+        whole = BytesIO()
+        torch.save(state, whole)
+        write_whole(self.out / CHECKPOINT, whole.getvalue())
 
     def resume(self, key: str) -> None:
         """Take up the run in the output folder, if there is one with the same data and settings.
