@@ -29,13 +29,18 @@ from train_shipped_model import SETTINGS
 _SLIM: Mapping[str, object] = {"channels": [32, 64, 128, 256], "stem_width": 16}
 _UNET = (128, 64, 32, 16)
 _NETWORKS = {
-    "deeplabv3plus resnet18-narrow": NETWORK,
-    "deeplabv3plus resnet10-slim": Architecture(
-        "tu-resnet10t",
+    "deeplabv3plus resnet10-slim": NETWORK,
+    "deeplabv3plus resnet18-narrow": Architecture(
+        "tu-resnet18d",
         (),
-        _SLIM,
+        {"channels": [32, 64, 160, 320], "stem_width": 16},
         "deeplabv3plus",
-        {"decoder_channels": 64, "decoder_atrous_rates": [2, 4, 8], "decoder_aspp_dropout": 0.0},
+        {
+            "decoder_channels": 96,
+            "decoder_atrous_rates": [2, 4, 8],
+            "decoder_aspp_separable": False,
+            "decoder_aspp_dropout": 0.0,
+        },
     ),
     "deeplabv3plus-wide-rates resnet10-slim": Architecture(
         "tu-resnet10t", (), _SLIM, "deeplabv3plus", {"decoder_channels": 64}
@@ -63,9 +68,10 @@ VARIANTS: dict[str, TrainSettings] = {
     "loss weighted cross-entropy": replace(SETTINGS, dice_share=0.0),
     "loss dice mostly": replace(SETTINGS, dice_share=2.0),
     # About as many pixels a step as with 768, and as large a part of the photo in a crop.
-    "long side 512": replace(SETTINGS, long_side=512, crop=288, batch=7),
-    "long side 1024": replace(SETTINGS, long_side=1024, crop=608, batch=2),
-    "crops of 320": replace(SETTINGS, crop=320, batch=6),
+    "long side 512": replace(SETTINGS, long_side=512, crop=224, batch=8),
+    "long side 1024": replace(SETTINGS, long_side=1024, crop=416, batch=2),
+    "crops of 448": replace(SETTINGS, crop=448, batch=2),
+    "loss of every pixel": replace(SETTINGS, loss_spacing=1),
 }
 TIMED_STEPS = 12
 

@@ -26,11 +26,10 @@ from bsa_vision.segmentation.train import TrainSettings, train
 #: (width, height) of a training photo.
 PHOTO_SIZE = (768, 576)
 #: At a long side of 768 the usual photo of a whole body has 2.7 mm a pixel: lesions are speckled,
-#: and coarser pixels lose them (docs/BENCHMARKS.md). Crops hold most of a photo: what is red or
-#: pink is so beside the patient's other skin. Steps are many and data without end, so nothing is
-#: stopped early.
+#: and coarser pixels lose them (docs/BENCHMARKS.md). Steps are many and data without end, so
+#: nothing is stopped early.
 SETTINGS = TrainSettings(
-    long_side=768, crop=448, batch=3, learning_rate=2e-3, average=0.999, val_every=2000
+    long_side=768, crop=320, batch=4, learning_rate=1.5e-3, average=0.999, val_every=3000
 )
 NOTES = (
     (

@@ -96,3 +96,24 @@ def test_unlabelled_pixels_do_not_count() -> None:
     truth = np.full((4, 5), IGNORED, np.uint8)
     assert tally(np.full((2, 4, 5), 0.5, np.float32), truth).sum() == 0
     assert reliability_document(np.zeros((3, BINS)))["ece"] is None
+
+
+def test_a_background_that_looks_like_a_state_takes_nothing_from_it_on_the_patient(
+    monkeypatch: pytest.MonkeyPatch, training_folder: Path
+) -> None:
+    def logits(*_: object):
+        rng = np.random.default_rng(0)
+        for _ in range(3):
+            true = rng.normal(0, 1.5, (3, 160, 160))
+            share = np.exp(true) / np.exp(true).sum(axis=0)
+            drawn = (rng.random((160, 160)) > share.cumsum(axis=0)).sum(axis=0)
+            # A sheet that is all background, and stated to be the last class.
+            true[:, :80] = np.array([0.0, 0.0, 4.0])[:, None, None]
+            drawn[:80] = 0
+            yield torch.from_numpy(true).float(), drawn.astype(np.uint8)
+
+    monkeypatch.setattr(calibrate, "held_out_logits", logits)
+    found = fitted(training_folder)
+    assert found.temperature == pytest.approx(1, rel=0.05)
+    assert found.bias[1] == pytest.approx(found.bias[2], abs=0.1)
+    assert found.bias[0] > found.bias[1] + 0.5

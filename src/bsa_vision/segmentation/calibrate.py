@@ -10,6 +10,10 @@ Biases carry how frequent each state is where they were fitted, which is right f
 same source, as in a clinic. For a model that goes elsewhere the held-out pixels are weighted to
 other frequencies, those of the training photos, which show every state often: its biases then take
 back what crops and loss favour, and no more.
+
+How the states compare with one another is fitted on the patient alone. A sheet in the colour of
+healed skin is a mistake of the background; charged to healed skin, it would take it away on the
+body as well, where area is measured. The background's own bias is fitted after that.
 """
 
 from collections.abc import Sequence
@@ -19,10 +23,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bsa_vision.core.labels import Label
 from bsa_vision.segmentation.dataset import IGNORED, TrainingFolder
 from bsa_vision.segmentation.evaluate import held_out_logits
 
@@ -57,8 +62,10 @@ def fit_calibration(
 ) -> Calibration:
     """The calibration of least negative log-likelihood per pixel on held-out images, 3 decimals.
 
-    Biases are drawn towards zero, the less the more patients there are, and their mean is zero.
-    Pixels are weighted so that the classes have the `frequencies` (n_classes,), where given.
+    Where there is a background and two classes or more besides, temperature and biases are those of
+    these classes on pixels that are not background, and then the background's bias is that of all
+    pixels. Biases are drawn towards zero, the less the more patients there are, and their mean is
+    zero. Pixels are weighted so that the classes have the `frequencies` (n_classes,), where given.
     """
     logits, targets = [], []
     for found, truth in held_out_logits(network, folder, names, long_side, torch.device("cpu")):
@@ -75,19 +82,59 @@ def fit_calibration(
     met = torch.bincount(all_targets, minlength=n).double()
     wanted = met if frequencies is None else torch.from_numpy(frequencies)
     weights = torch.where(met > 0, wanted / met.clamp(min=1), 0.0).float()
+    others = [k for k, code in enumerate(folder.classes) if code != Label.BACKGROUND and k < n]
+    if len(others) < n and int((met[others] > 0).sum()) >= 2:
+        temperature, bias = _fit_on_the_patient(all_logits, all_targets, weights, others, looks)
+    else:
+        temperature, bias = _most_likely(all_logits, all_targets, weights, looks)
+    bias -= bias.mean()
+    return Calibration(round(temperature, 3), tuple(np.round(bias, 3).tolist()))
+
+
+def _fit_on_the_patient(
+    logits: Tensor, targets: Tensor, weights: Tensor, others: list[int], looks: int
+) -> tuple[float, NDArray[np.float64]]:
+    """Temperature and biases of the classes but one, then the bias of that one, the background."""
+    (background,) = set(range(logits.shape[1])) - set(others)
+    place = torch.full((logits.shape[1],), -1)
+    place[others] = torch.arange(len(others))
+    patient = targets != background
+    states = logits[:, others]
+    temperature, bias = _most_likely(
+        states[patient], place[targets[patient]], weights[others], looks
+    )
+    among = (states / temperature + torch.from_numpy(bias).float()).logsumexp(dim=1)
+    lead = logits[:, background] / temperature - among
+    each = weights[targets]
+
+    def cost(value: float) -> float:
+        surprise = value**2 / (2 * BIAS_SPREAD**2 * looks)
+        losses = functional.softplus(torch.where(patient, lead + value, -lead - value))
+        return float((losses * each).sum() / each.sum()) + surprise
+
+    whole = np.zeros(logits.shape[1])
+    whole[others] = bias
+    whole[background] = minimize_scalar(cost, bounds=(-8.0, 8.0), method="bounded").x
+    return temperature, whole
+
+
+def _most_likely(
+    logits: Tensor, targets: Tensor, weights: Tensor, looks: int
+) -> tuple[float, NDArray[np.float64]]:
+    """Temperature, and biases (n,), of logits (pixels, n) whose classes are `targets` (pixels,)."""
+    n = logits.shape[1]
 
     def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         free = torch.tensor(values, dtype=torch.float32, requires_grad=True)
-        scaled = all_logits / free[0].exp() + free[1:]
+        scaled = logits / free[0].exp() + free[1:]
         surprise = (free[1:] ** 2).sum() / (2 * BIAS_SPREAD**2 * looks)
-        whole = functional.cross_entropy(scaled, all_targets, weight=weights) + surprise
+        whole = functional.cross_entropy(scaled, targets, weight=weights) + surprise
         (slope,) = torch.autograd.grad(whole, free)
         return float(whole.detach()), slope.numpy().astype(np.float64)
 
     bounds = [tuple(np.log(LIMITS).tolist()), *[(None, None)] * n]
     values = minimize(cost, np.zeros(n + 1), jac=True, method="L-BFGS-B", bounds=bounds).x
-    bias = values[1:] - values[1:].mean()
-    return Calibration(round(float(np.exp(values[0])), 3), tuple(np.round(bias, 3).tolist()))
+    return float(np.exp(values[0])), values[1:]
 
 
 def tally(probabilities: NDArray[np.float32], truth: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -47,29 +47,22 @@ BUDGET = frozenset(
     {"steps", "minutes", "workers", "val_every", "val_images", "patience", "save_minutes"}
 )
 
-#: DeepLabV3+, the best decoder at equal computing time (docs/BENCHMARKS.md), over a ResNet-18 that
-#: is narrow where the picture is large. It underfits, so there is no dropout. The usual atrous
-#: rates (12, 24, 36) reach beyond the feature map of a small crop: outer weights would never be
-#: trained, and yet be used on whole photos. Separable atrous convolutions cost more than dense ones
-#: where the processor multiplies matrices.
+#: DeepLabV3+ over a ResNet-10 at half its usual width: the best kind of network at equal computing
+#: time (docs/BENCHMARKS.md). It underfits, so there is no dropout. The usual atrous rates (12, 24,
+#: 36) reach beyond the feature map of a small crop: outer weights would never be trained, and yet
+#: be used on whole photos.
 NETWORK = Architecture(
-    "tu-resnet18d",
+    "tu-resnet10t",
     (),
-    {"channels": [32, 64, 160, 320], "stem_width": 16},
+    {"channels": [32, 64, 128, 256], "stem_width": 16},
     "deeplabv3plus",
-    {
-        "decoder_channels": 96,
-        "decoder_atrous_rates": [2, 4, 8],
-        "decoder_aspp_separable": False,
-        "decoder_aspp_dropout": 0.0,
-    },
+    {"decoder_channels": 64, "decoder_atrous_rates": [2, 4, 8], "decoder_aspp_dropout": 0.0},
 )
 #: Limits of the long side that is chosen for photos of a folder, network pixels.
 LONG_SIDES = (256, 768)
 
-#: A crop is about this share of a photo's long side: most of the photo, since what is red or pink
-#: is so beside the patient's other skin.
-CROP_SHARE = 0.58
+#: Side of the crops where none is given, network pixels; no more than a photo's long side.
+USUAL_CROP = 256
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -84,7 +77,7 @@ class TrainSettings:
     long_side : network pixels of a photo's long side; None takes that of the model started from,
         or the usual one of the folder's images.
     crop, batch : side of the square crops, network pixels, a multiple of 32, and crops per step;
-        None for `CROP_SHARE` of the long side.
+        None for `USUAL_CROP`.
     steps : most steps of the optimiser; the learning rate follows their spent share.
     minutes : training time (evaluation apart) that `steps` is cut down to; None for no limit. What
         a step costs is measured once, so such a run is not the same on another machine.
@@ -221,7 +214,7 @@ def _completed(
         settings = replace(settings, architecture=card.architecture)
     usual = usual_long_side(folder) if card is None else card.long_side
     long_side = settings.long_side or usual
-    crop = settings.crop or MULTIPLE * max(2, round(CROP_SHARE * long_side / MULTIPLE))
+    crop = settings.crop or min(USUAL_CROP, MULTIPLE * max(1, long_side // MULTIPLE))
     return replace(settings, long_side=long_side, crop=crop)
 
 
