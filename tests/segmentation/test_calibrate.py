@@ -18,9 +18,16 @@ from bsa_vision.segmentation.dataset import IGNORED, read_training_folder
 
 
 def pretend(
-    monkeypatch: pytest.MonkeyPatch, sharpness: float, shift: tuple[float, ...] = (0, 0, 0)
+    monkeypatch: pytest.MonkeyPatch,
+    sharpness: float,
+    shift: tuple[float, ...] = (0, 0, 0),
+    *,
+    sheet: bool = False,
 ) -> None:
-    """Held-out logits that are right by chance, stated `sharpness` times too surely and shifted."""
+    """Held-out logits that are right by chance, stated `sharpness` times too surely and shifted.
+
+    With a sheet, half of each photo is all background, and stated to be the last class.
+    """
 
     def logits(*_: object):
         rng = np.random.default_rng(0)
@@ -28,6 +35,9 @@ def pretend(
             true = rng.normal(0, 1.5, (3, 160, 160))
             share = np.exp(true) / np.exp(true).sum(axis=0)
             drawn = (rng.random((160, 160)) > share.cumsum(axis=0)).sum(axis=0)
+            if sheet:
+                true[:, :80] = np.array([0.0, 0.0, 4.0])[:, None, None]
+                drawn[:80] = 0
             stated = sharpness * (true + np.array(shift)[:, None, None])
             yield torch.from_numpy(stated).float(), drawn.astype(np.uint8)
 
@@ -101,18 +111,7 @@ def test_unlabelled_pixels_do_not_count() -> None:
 def test_a_background_that_looks_like_a_state_takes_nothing_from_it_on_the_patient(
     monkeypatch: pytest.MonkeyPatch, training_folder: Path
 ) -> None:
-    def logits(*_: object):
-        rng = np.random.default_rng(0)
-        for _ in range(3):
-            true = rng.normal(0, 1.5, (3, 160, 160))
-            share = np.exp(true) / np.exp(true).sum(axis=0)
-            drawn = (rng.random((160, 160)) > share.cumsum(axis=0)).sum(axis=0)
-            # A sheet that is all background, and stated to be the last class.
-            true[:, :80] = np.array([0.0, 0.0, 4.0])[:, None, None]
-            drawn[:80] = 0
-            yield torch.from_numpy(true).float(), drawn.astype(np.uint8)
-
-    monkeypatch.setattr(calibrate, "held_out_logits", logits)
+    pretend(monkeypatch, 1.0, sheet=True)
     found = fitted(training_folder)
     assert found.temperature == pytest.approx(1, rel=0.05)
     assert found.bias[1] == pytest.approx(found.bias[2], abs=0.1)
