@@ -10,7 +10,9 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import cv2
 import jsonschema
+import numpy as np
 import pytest
 
 from bsa_vision.app import photo_job, score
@@ -18,6 +20,7 @@ from bsa_vision.app.resume import RunSettings, input_digest, measure_settings
 from bsa_vision.app.score import run_settings, score_many
 from bsa_vision.app.series import read_series
 from bsa_vision.core.errors import InputError
+from bsa_vision.core.labels import Label
 from bsa_vision.phantom.series import render_series
 from bsa_vision.report.results import results_schema
 from bsa_vision.segmentation.card import (
@@ -432,3 +435,44 @@ def test_a_pipe_among_the_files_is_not_waited_for(brief):
     photo.unlink()
     os.mkfifo(photo)
     assert input_digest(read_series(brief), settings) != whole
+
+
+@pytest.fixture
+def scored_by_model(series, tmp_path):
+    """Score the series, or some days of it, with the shipped model: the document and its masks."""
+
+    def score_days(*days: int):
+        document = listed(series)
+        chosen = [visit for visit in document["visits"] if visit["day"] in days]
+        write(series, {**document, "visits": chosen})
+        out = tmp_path / "-".join(map(str, days))
+        found = score_many([series], out, masks="model")[0]
+        write(series, document)
+        masks = {
+            path.relative_to(found.out / "masks"): cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            for path in sorted((found.out / "masks").rglob("*.png"))
+        }
+        return found.document, masks
+
+    return score_days
+
+
+def test_a_later_visit_is_read_in_the_light_of_an_earlier_one(scored_by_model):
+    both, masks = scored_by_model(0, 7)
+    first, first_masks = scored_by_model(0)
+    alone, alone_masks = scored_by_model(7)
+    # The first visit keeps its numbers and its masks.
+    assert both["visits"][0]["counted_bsa"] == first["visits"][0]["counted_bsa"]
+    assert both["visits"][0]["reepithelialised_inferred_percent"] == 0
+    for name, mask in first_masks.items():
+        np.testing.assert_array_equal(masks[name], mask)
+    seen, seen_alone = (found["visits"][-1]["seen_percent"] for found in (both, alone))
+    inferred = both["visits"][1]["reepithelialised_inferred_percent"]
+    assert inferred > 0
+    gained = seen["reepithelialised"] - seen_alone["reepithelialised"]
+    assert gained == pytest.approx(inferred, abs=0.01)
+    changed = [(alone_masks[name], masks[name]) for name in alone_masks]
+    moved = np.concatenate([np.stack([a[a != b], b[a != b]]) for a, b in changed], axis=1)
+    assert moved.size
+    assert set(moved[0]) == {Label.UNAFFECTED}
+    assert set(moved[1]) == {Label.REEPITHELIALISED}

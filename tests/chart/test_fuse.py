@@ -21,6 +21,8 @@ def photos(draw) -> PhotoEvidence:
     replicates = rng.dirichlet(np.full(N_STATES, 0.3), (REPLICATES, count))
     return PhotoEvidence(
         cells=cells,
+        at=np.zeros((count, 2), np.float32),
+        mm_per_px=np.ones(count, np.float32),
         states=states.astype(np.float32),
         hidden=(1 - skin).astype(np.float32),
         weight=rng.uniform(0.01, 1, count).astype(np.float32),

@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from bsa_vision.app.series import PhotoEntry
 from bsa_vision.chart.body import Body, solve_body
+from bsa_vision.chart.cell_map import cell_of_pixel
 from bsa_vision.chart.landmarks import parse_landmark_file
 from bsa_vision.chart.patient import Patient
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
-from bsa_vision.core.labels import N_LABELS
+from bsa_vision.core.labels import N_LABELS, Label
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.photo.records import Photo
 from bsa_vision.pipeline import DECODE_SIDE, PhotoRequest, PhotoResult, assess_photo
-from bsa_vision.report.thumbnails import thumbnail
+from bsa_vision.report.thumbnails import thumbnail, thumbnail_source
 from bsa_vision.segmentation.api import Segmenter
 from bsa_vision.segmentation.mask_file import encode_mask, read_mask
 from bsa_vision.segmentation.predict import load_segmenter
@@ -67,13 +68,15 @@ class PhotoDone:
 
     Attributes
     ----------
-    result : without pictures.
+    result : without pictures, but with the `labels` that a model found.
+    picture : (h, w, 3) sRGB, as large as a thumbnail needs it, or None.
     thumbnail : bytes of the picture with mask outlines, or None.
     """
 
     job: PhotoJob
     result: PhotoResult
-    thumbnail: bytes | None
+    picture: NDArray[np.uint8] | None = None
+    thumbnail: bytes | None = None
 
 
 def run_photo(job: PhotoJob) -> PhotoDone:
@@ -89,25 +92,46 @@ def run_photo(job: PhotoJob) -> PhotoDone:
             f"{job.entry.name}: an error in the software: {type(error).__name__}.",
             "Report this with the photo's name; the other photos are scored.",
         )
-        return PhotoDone(job, PhotoResult(None, refused=refused), None)
+        return PhotoDone(job, PhotoResult(None, refused=refused))
 
 
 def _assessed(job: PhotoJob) -> PhotoDone:
     photo = read_photo(job.entry.path, DECODE_SIDE)
     if isinstance(photo, Refused):
-        return PhotoDone(job, PhotoResult(None, refused=photo), None)
+        return PhotoDone(job, PhotoResult(None, refused=photo))
     request = PhotoRequest(job.entry.view, _landmarks(job.entry), _given_mask(job, photo))
     segmenter = None if job.model is None else _segmenter(job.model)
     result = assess_photo(photo, request, _body(job.patient), segmenter)
-    picture = None
+    picture, outlined = None, None
     if result.labels is not None and result.work is not None:
         _write_mask(job.mask_out, result.labels, photo.full_size)
-        picture = thumbnail(result.work, result.labels)
-    # Pictures and probabilities stay here; the record of the photo keeps one pixel.
+        picture = thumbnail_source(result.work)
+        outlined = thumbnail(picture, result.labels)
+    # Probabilities and large pictures stay here; the record of the photo keeps one pixel.
     slim = replace(photo, pixels=photo.pixels[:1, :1])
     calibration = result.calibration and replace(result.calibration, photo=slim)
-    small = replace(result, photo=slim, calibration=calibration, work=None, labels=None)
-    return PhotoDone(job, small, picture)
+    found = result.labels if result.mask_source == "model" else None
+    small = replace(result, photo=slim, calibration=calibration, work=None, labels=found)
+    return PhotoDone(job, small, picture, outlined)
+
+
+def healed_where_lost(done: PhotoDone, lost: NDArray[np.float32] | None) -> PhotoDone:
+    """The photo with a model's mask in agreement with the chart, on disk as well.
+
+    Skin that the mask has as unaffected is re-epithelialised where its cell was `lost` (n_cells,)
+    on an earlier visit, see `measures.history`.
+    """
+    labels, photo, evidence = done.result.labels, done.result.photo, done.result.evidence
+    if lost is None or labels is None or photo is None or evidence is None:
+        return done
+    cell = cell_of_pixel(evidence, labels.shape, photo.full_size)
+    healed = (labels == Label.UNAFFECTED) & (cell >= 0) & (lost[cell] > 0)
+    if not healed.any():
+        return done
+    labels = np.where(healed, np.uint8(Label.REEPITHELIALISED), labels)
+    _write_mask(done.job.mask_out, labels, photo.full_size)
+    outlined = None if done.picture is None else thumbnail(done.picture, labels)
+    return replace(done, result=replace(done.result, labels=labels), thumbnail=outlined)
 
 
 @lru_cache(maxsize=1)

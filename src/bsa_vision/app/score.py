@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bsa_vision import __version__
 from bsa_vision.app.facts import photo_facts
 from bsa_vision.app.output import make_writable, refuse_inputs
-from bsa_vision.app.photo_job import PhotoDone, PhotoJob, run_photo
+from bsa_vision.app.photo_job import PhotoDone, PhotoJob, healed_where_lost, run_photo
 from bsa_vision.app.progress import Progress, ProgressEvent, silent
 from bsa_vision.app.resume import (
     RunSettings,
@@ -30,11 +30,12 @@ from bsa_vision.app.series import Series, read_series
 from bsa_vision.chart.body import Body, solve_body
 from bsa_vision.chart.cells import CHART_VERSION, load_cells
 from bsa_vision.chart.draw import NOT_ASSESSED, chart_png
-from bsa_vision.chart.fuse import EvidenceMap, fuse
+from bsa_vision.chart.fuse import fuse
 from bsa_vision.chart.regions import Weighting
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.labels import N_LABELS, SKIN_STATES, Label
-from bsa_vision.measures.records import VisitEvidence
+from bsa_vision.measures.history import with_history
+from bsa_vision.measures.records import CellEvidence, VisitEvidence
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import EndpointSettings, MeasureSettings
 from bsa_vision.pipeline import REPLICATES, chart_facts
@@ -259,7 +260,10 @@ def _concluded(
     """Fuse, measure and write one series."""
     photos = refuse_duplicates(photos)
     used = [photo for photo in photos if photo.result.evidence is not None]
-    visits = [fuse_visit(visit.day, photos) for visit in plan.series.visits]
+    visits = with_history(
+        [fuse_visit(visit.day, photos) for visit in plan.series.visits],
+        settings.measures.endpoints.remembered_from,
+    )
     chart = chart_facts(plan.body, settings.weighting)
     measures = measure_series(visits, chart, settings.measures, plan.series.death_day)
     document = results_document(
@@ -269,10 +273,10 @@ def _concluded(
         _provenance(settings, photos, plan.digest),
     )
     charts = {
-        visit.day: chart_png(_chart_labels(visit.evidence), day_name(visit.day))
-        for visit in visits
-        if isinstance(visit.evidence, EvidenceMap)
+        visit.day: chart_png(_chart_labels(visit.evidence), day_name(visit.day)) for visit in visits
     }
+    lost = {visit.day: visit.lost for visit in visits}
+    photos = [healed_where_lost(photo, lost[photo.job.day]) for photo in photos]
     thumbnails = {
         photo.job.entry.name: photo.thumbnail for photo in photos if photo.thumbnail is not None
     }
@@ -345,10 +349,10 @@ def fuse_visit(day: int, photos: Sequence[PhotoDone]) -> VisitEvidence:
     return VisitEvidence(day, fuse(evidence, len(load_cells()), REPLICATES), share)
 
 
-def _chart_labels(evidence: EvidenceMap) -> NDArray[np.uint8]:
+def _chart_labels(evidence: CellEvidence) -> NDArray[np.uint8]:
     """Label code per cell for the drawing."""
     states = np.array([int(state) for state in SKIN_STATES], np.uint8)
     labels: NDArray[np.uint8] = states[evidence.probabilities.argmax(axis=1)]
-    labels[~evidence.assessed] = NOT_ASSESSED
+    labels[evidence.weight == 0] = NOT_ASSESSED
     labels[evidence.hidden] = int(Label.NOT_ASSESSABLE)
     return labels

@@ -35,7 +35,8 @@ class PhotoEvidence:
 
     Attributes
     ----------
-    cells : (M,) indices of the cells seen.
+    cells : (M,) indices of the cells seen. at : (M, 2) pixels of their middles in the full-size
+        photo. mm_per_px : (M,) at their depth.
     states : (M, 5) shares of `SKIN_STATES` under the footprint; rows sum to the skin share.
     hidden : (M,) share of the footprint that is not assessable.
     weight : (M,) trust: viewing angle, resolution, sureness of place, share of the footprint in
@@ -44,6 +45,8 @@ class PhotoEvidence:
     """
 
     cells: NDArray[np.intp]
+    at: FloatMap
+    mm_per_px: FloatMap
     states: FloatMap
     hidden: FloatMap
     weight: FloatMap
@@ -226,6 +229,8 @@ def gather(
     trust *= inside[shown]
     return PhotoEvidence(
         cells=seen.cells[shown],
+        at=samples[:, 0].astype(np.float32),
+        mm_per_px=seen.mm_per_px[shown].astype(np.float32),
         states=shares[:, skin],
         hidden=shares[:, int(Label.NOT_ASSESSABLE)],
         weight=(quality * trust).astype(np.float32),

@@ -19,6 +19,7 @@ from bsa_vision.core.labels import Label
 from bsa_vision.measures.area import Filled, VisitArea, adjacency
 from bsa_vision.measures.records import (
     N_STATES,
+    REEPITHELIALISED_COLUMN,
     STATE_NAMES,
     ChartFacts,
     Estimate,
@@ -44,6 +45,7 @@ _LIKENESS = {
     frozenset({Label.DETACHED, Label.REEPITHELIALISED}): 1.0,
 }
 _BY_COLUMN = tuple(Label[name.upper()] for name in STATE_NAMES)
+_HEALED_OR_NEVER_LOST = {STATE_NAMES.index("unaffected"), REEPITHELIALISED_COLUMN}
 LIKENESS = np.array([_LIKENESS[frozenset({_BY_COLUMN[a], _BY_COLUMN[b]})] for a, b in PAIRS])
 
 
@@ -93,7 +95,7 @@ def sample_visit(
     rows = _renormalised(rows, area.seen.sum(axis=1))
     rows = rows + draw_unseen(filled, chart, series.unseen, settings, rng)
     rows = _draw_confusion(
-        rows, visit.model_share, filled, chart=chart, series=series, settings=settings, rng=rng
+        rows, visit, filled, chart=chart, series=series, settings=settings, rng=rng
     )
     return _draw_chart(rows, series, settings)
 
@@ -149,7 +151,7 @@ def _split_areas(filled: Filled, chart: ChartFacts) -> Floats:
 
 def _draw_confusion(
     rows: Floats,
-    model_share: float,
+    visit: VisitEvidence,
     filled: Filled,
     *,
     chart: ChartFacts,
@@ -157,8 +159,11 @@ def _draw_confusion(
     settings: IntervalSettings,
     rng: np.random.Generator,
 ) -> Floats:
-    """Let look-alike states exchange area within each row; totals of the rows stay."""
-    mix = np.array([model_share, 1 - model_share])
+    """Let look-alike states exchange area within each row; totals of the rows stay.
+
+    Healed skin that was counted on an earlier visit is not unaffected, whatever it looks like.
+    """
+    mix = np.array([visit.model_share, 1 - visit.model_share])
     confusion = mix @ [settings.model_confusion_sd, settings.given_confusion_sd]
     border = mix @ [settings.model_border_sd, settings.given_border_sd]
     split = _split_areas(filled, chart)
@@ -167,9 +172,15 @@ def _draw_confusion(
     shared = settings.series_share
     common = np.sqrt(shared) * series.confusion + np.sqrt(1 - shared) * own
     z = common[:, None, :] + settings.row_ratio * by_row
+    doubtful = rows.copy()
+    if visit.lost is not None:
+        settled = np.minimum(visit.lost, visit.evidence.probabilities[:, REEPITHELIALISED_COLUMN])
+        healed = doubtful[:, :, REEPITHELIALISED_COLUMN] - chart.row_sums(chart.weights * settled)
+        doubtful[:, :, REEPITHELIALISED_COLUMN] = np.maximum(healed, 0.0)
     moved = rows.copy()
     for k, (a, b) in enumerate(PAIRS):
-        alike = np.sqrt(rows[:, :, a] * rows[:, :, b])
+        takes_part = doubtful if {a, b} == _HEALED_OR_NEVER_LOST else rows
+        alike = np.sqrt(takes_part[:, :, a] * takes_part[:, :, b])
         flow = z[:, :, k] * (confusion * LIKENESS[k] * alike + border * split[:, k])
         moved[:, :, a] -= flow
         moved[:, :, b] += flow

@@ -153,11 +153,16 @@ class VisitEvidence:
     evidence : the fused cells of the visit.
     model_share : share of the evidence that comes from the network's masks (0: all drawn by
         people, 1: all by the network); sets how uncertain the classes are.
+    lost : (n_cells,) share of each cell that was counted on an earlier visit and is remembered
+        (see `measures.history`); None where there was none to look at.
+    inferred : (n_cells,) what looks unaffected, and is re-epithelialised in `evidence` therefore.
     """
 
     day: int
     evidence: CellEvidence
     model_share: float
+    lost: NDArray[np.float32] | None = None
+    inferred: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.model_share <= 1.0:

@@ -72,6 +72,8 @@ class VisitMeasures:
     day : days from D0.
     estimates : by name, the five states and ``"counted_bsa"``.
     seen_percent : by state, share of BSA seen in it, before filling.
+    inferred_percent : of the re-epithelialised skin seen, what looks unaffected and was lost on an
+        earlier visit (`measures.history`).
     bounds : (low, high) of counted BSA if the skin not assessed were all healthy, all counted.
     never_seen_percent, hidden_percent : not assessed, and why.
     filled_percent : how much of BSA was filled from neighbours for the estimates.
@@ -85,6 +87,7 @@ class VisitMeasures:
     day: int
     estimates: Mapping[str, Estimate]
     seen_percent: Mapping[str, float]
+    inferred_percent: float
     bounds: tuple[float, float]
     never_seen_percent: float
     hidden_percent: float
@@ -124,6 +127,7 @@ class _Sampled:
     filled: Filled | None
     draws: Floats | None
     hidden_rows: Floats
+    inferred_percent: float
 
     @property
     def not_assessed_percent(self) -> float:
@@ -215,10 +219,11 @@ def _sample(
     hidden_rows = chart.row_sums(chart.weights * np.asarray(visit.evidence.hidden))
     filled = fill_unassessed(visit.evidence, chart, settings.fill_length_cm)
     if filled is None:
-        return _Sampled(visit.day, None, None, None, hidden_rows)
+        return _Sampled(visit.day, None, None, None, hidden_rows, 0.0)
     area = measure_area(visit.evidence, filled, chart)
     draws = sample_visit(visit, filled, area, chart=chart, series=series, settings=settings)
-    return _Sampled(visit.day, area, filled, draws, area.hidden)
+    inferred = 0.0 if visit.inferred is None else float(chart.weights @ visit.inferred)
+    return _Sampled(visit.day, area, filled, draws, area.hidden, inferred)
 
 
 def _severity(counted: Estimate, settings: EndpointSettings) -> SeverityCall:
@@ -265,6 +270,7 @@ def _measure_visit(
         day=one.day,
         estimates=estimates,
         seen_percent=dict(zip(STATE_NAMES, area.seen.sum(axis=0).tolist(), strict=True)),
+        inferred_percent=one.inferred_percent,
         bounds=area.counted_bounds,
         never_seen_percent=float(area.never_seen.sum()),
         hidden_percent=float(area.hidden.sum()),
@@ -320,6 +326,7 @@ def _measure_empty_visit(
         day=one.day,
         estimates=estimates,
         seen_percent=dict.fromkeys(STATE_NAMES, 0.0),
+        inferred_percent=0.0,
         bounds=(0.0, 100.0),
         never_seen_percent=100.0 - hidden,
         hidden_percent=hidden,

@@ -83,6 +83,9 @@ class EndpointSettings:
         photographed, most likely for their lesions, and they do not speak for the rest.
     least_counted_percent : counted BSA below this has no class and is no maximum to divide by; it
         is half the area of a hand with its fingers, and sums of probabilities are never quite 0.
+    remembered_from : counted share of a cell from which on later visits remember it as lost (see
+        `measures.history`). Lower shares are doubts of a network more often than small lesions,
+        and over the visits their maxima would add up.
     """
 
     rate_days: tuple[int, ...] = (5, 10, 15)
@@ -93,6 +96,7 @@ class EndpointSettings:
     severity_rule: str = "international"
     least_seen_percent: float = 25.0
     least_counted_percent: float = 0.5
+    remembered_from: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,13 @@ _DETACHED = (Label.DETACHED, 2.0, 0.8)
 _HEALED = (Label.REEPITHELIALISED, 8.0, 0.0)
 #: Least colour difference of pairs of them: twice to four times what is just seen side by side.
 LEAST_DIFFERENCE = {
-    (_HEALED, _HEALTHY): 7.0,
+    (_HEALED, _HEALTHY): 5.0,
     (_DETACHABLE, _HEALTHY): 12.0,
     (_DETACHABLE, _RED): 10.0,
     (_DETACHED, _RED): 12.0,
 }
 #: How much redder (CIELAB a*) healed skin is at least than the patient's own.
-LEAST_PINK = 3.0
+LEAST_PINK = 2.5
 #: Draws after which the best so far is taken.
 DRAWS = 40
 _POINTS = 160

@@ -150,15 +150,16 @@ def random_lesion_look(rng: np.random.Generator) -> LesionLook:
         torn=float(min(0.9, rng.uniform(0, 1.4))),
         wetness=float(rng.uniform(0.15, 1.0)),
         new_amount=float(rng.uniform(0.25, 0.92)),
-        mottling=sometimes(0.7, 0.6),
-        scale=sometimes(0.6, 1.0),
+        mottling=sometimes(0.5, 0.6),
+        scale=sometimes(0.45, 1.0),
         noise=Noise.from_rng(rng),
         blood=(HAEMOGLOBIN * np.exp(rng.normal(0, 0.12, 3))).astype(np.float32),
         pigment=float(np.clip(rng.normal(0.05, 0.15), -0.25, 0.45)),
         follow=float(rng.uniform(0.3, 0.8)),
         fading=float(np.exp(rng.uniform(np.log(4.0), np.log(15.0)))),
-        outline=sometimes(0.5, 0.5),
-        healed_rim=sometimes(0.5, 0.5),
+        # Often new skin is told by nothing but its even pink.
+        outline=sometimes(0.3, 0.5),
+        healed_rim=sometimes(0.3, 0.5),
         detail=float(min(1.0, rng.uniform(0, 1.6))),
     )
 

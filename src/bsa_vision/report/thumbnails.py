@@ -14,6 +14,8 @@ OUTLINED = (
     Label.REEPITHELIALISED,
     Label.NOT_ASSESSABLE,
 )
+#: Long side of a photo's thumbnail in pixels.
+SIDE = 320
 _JPEG_QUALITY = 82
 #: Outlines are drawn at this multiple of the size and averaged down, for smooth lines.
 _OVERSAMPLING = 2
@@ -21,7 +23,7 @@ _OVERSAMPLING = 2
 _LEAST_AREA = 30.0
 
 
-def thumbnail(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int = 320) -> bytes:
+def thumbnail(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int = SIDE) -> bytes:
     """JPEG of a photo with an outline round every lesion, in the colours of the chart.
 
     Parameters
@@ -39,14 +41,28 @@ def thumbnail(pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int = 
     return jpeg(canvas)
 
 
+def thumbnail_source(pixels: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
+    """As much of a picture (H, W, 3) as its `thumbnail` shows: no smaller than it is drawn."""
+    size = _drawn_size(pixels, side)
+    if max(size) >= max(pixels.shape[:2]):
+        return pixels
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _drawn_size(pixels: NDArray[np.uint8], side: int) -> tuple[int, int]:
+    """(width, height) at which outlines are drawn."""
+    height, width = pixels.shape[:2]
+    scale = side / max(height, width)
+    wide, high = (_OVERSAMPLING * max(1, round(length * scale)) for length in (width, height))
+    return wide, high
+
+
 def oversampled(
     pixels: NDArray[np.uint8], labels: NDArray[np.uint8], side: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A photo and its mask, ready for outlines, larger than a picture of that long side will be."""
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    large = tuple(_OVERSAMPLING * max(1, round(length * scale)) for length in (width, height))
-    method = cv2.INTER_AREA if max(height, width) > max(large) else cv2.INTER_LINEAR
+    large = _drawn_size(pixels, side)
+    method = cv2.INTER_AREA if max(pixels.shape[:2]) > max(large) else cv2.INTER_LINEAR
     canvas = cv2.resize(pixels, large, interpolation=method)
     codes = cv2.resize(labels, large, interpolation=cv2.INTER_NEAREST)
     return np.asarray(canvas, np.uint8), np.asarray(codes, np.uint8)

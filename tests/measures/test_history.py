@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+
+from bsa_vision.measures.history import with_history
+from bsa_vision.measures.records import STATE_NAMES, VisitEvidence
+from bsa_vision.measures.series import measure_series
+from bsa_vision.measures.settings import IntervalSettings, MeasureSettings
+
+SETTINGS = MeasureSettings(intervals=IntervalSettings(draws=50))
+FROM = SETTINGS.endpoints.remembered_from
+UNAFFECTED, ERYTHEMA, DETACHABLE, DETACHED, HEALED = range(5)
+
+
+@pytest.fixture
+def visit_of(tube, observe):
+    """A visit from the states of all cells, or from their shares, drawn by a network."""
+
+    def make(day, states, model_share=1.0, assessed=True):
+        n = tube.chart.n_cells
+        seen = np.full(n, assessed)
+        evidence = observe(np.broadcast_to(states, n), seen)
+        return VisitEvidence(day, evidence, model_share)
+
+    return make
+
+
+def with_shares(visit, **shares):
+    """The visit with the same shares, by name, in every cell."""
+    rows = np.zeros_like(visit.evidence.probabilities)
+    for name, share in shares.items():
+        rows[:, STATE_NAMES.index(name)] = share
+    visit.evidence.probabilities[:] = rows
+    return visit
+
+
+def found_states(visit):
+    return visit.evidence.probabilities.argmax(axis=1)
+
+
+@pytest.mark.parametrize("lost", [DETACHABLE, DETACHED])
+def test_what_was_lost_and_looks_unaffected_is_healed(visit_of, tube, lost):
+    half = np.arange(tube.chart.n_cells) % 2 * lost
+    _, later = with_history([visit_of(0, half), visit_of(10, UNAFFECTED)], FROM)
+    np.testing.assert_array_equal(found_states(later), np.where(half, HEALED, UNAFFECTED))
+    np.testing.assert_array_equal(later.inferred, half > 0)
+
+
+def test_visits_decide_about_later_ones_alone(visit_of):
+    """Skin that has not been lost yet is unaffected, whatever becomes of it."""
+    visits = [visit_of(5, DETACHED), visit_of(0, UNAFFECTED)]
+    first, second = with_history(visits, FROM)
+    assert (first.day, second.day) == (0, 5)
+    assert (found_states(first) == UNAFFECTED).all()
+    assert (found_states(second) == DETACHED).all()
+
+
+@pytest.mark.parametrize("later", [ERYTHEMA, DETACHABLE, DETACHED, HEALED])
+def test_what_a_photo_shows_stays(visit_of, later):
+    _, found = with_history([visit_of(0, DETACHED), visit_of(10, later)], FROM)
+    assert (found_states(found) == later).all()
+    assert not found.inferred.any()
+
+
+def test_what_a_person_drew_stays(visit_of):
+    visits = [visit_of(0, DETACHED), visit_of(10, UNAFFECTED, model_share=0.0)]
+    assert (found_states(with_history(visits, FROM)[1]) == UNAFFECTED).all()
+
+
+def test_skin_that_nobody_saw_is_not_assessed_still(visit_of):
+    visits = [visit_of(0, DETACHED), visit_of(10, UNAFFECTED, assessed=False)]
+    later = with_history(visits, FROM)[1]
+    assert not later.evidence.probabilities.any()
+    assert not later.evidence.weight.any()
+
+
+def test_a_visit_without_evidence_is_skipped(visit_of):
+    visits = [visit_of(0, DETACHED), visit_of(5, 0, assessed=False), visit_of(10, UNAFFECTED)]
+    assert (found_states(with_history(visits, FROM)[2]) == HEALED).all()
+
+
+def test_a_cell_is_never_less_affected_than_it_was_counted(visit_of):
+    """Of seven tenths lost, two still show: five are inferred, three never were affected."""
+    first = with_shares(visit_of(0, 0), detached=0.7, unaffected=0.3)
+    second = with_shares(visit_of(10, 0), reepithelialised=0.2, unaffected=0.8)
+    later = with_history([first, second], FROM)[1]
+    np.testing.assert_allclose(later.inferred, 0.5, atol=1e-6)
+    np.testing.assert_allclose(later.evidence.probabilities[:, HEALED], 0.7, atol=1e-6)
+    np.testing.assert_allclose(later.evidence.probabilities[:, UNAFFECTED], 0.3, atol=1e-6)
+
+
+def test_doubts_are_not_remembered(visit_of):
+    first = with_shares(visit_of(0, 0), detachable=0.4, unaffected=0.6)
+    later = with_history([first, visit_of(10, UNAFFECTED)], FROM)[1]
+    assert not later.inferred.any()
+
+
+def test_replicates_remember_too_and_nothing_given_is_changed(visit_of, tube, observe):
+    n = tube.chart.n_cells
+    unaffected = np.zeros(n, int)
+    replicates = np.broadcast_to(np.eye(5, dtype=np.float32)[0], (3, n, 5)).copy()
+    evidence = observe(unaffected, np.ones(n, bool), replicates=replicates)
+    given = VisitEvidence(10, evidence, 1.0)
+    later = with_history([visit_of(0, DETACHED), given], FROM)[1]
+    assert (later.evidence.replicates.argmax(axis=2) == HEALED).all()
+    assert (given.evidence.replicates.argmax(axis=2) == UNAFFECTED).all()
+    assert (found_states(given) == UNAFFECTED).all()
+
+
+def test_the_rate_of_faded_skin_is_complete(visit_of, tube):
+    lost = np.arange(tube.chart.n_cells) % 4 == 0
+    visits = [visit_of(0, lost * DETACHED), visit_of(15, UNAFFECTED)]
+    series = measure_series(with_history(visits, FROM), tube.chart, SETTINGS)
+    assert series.rates[15].estimate.percent == pytest.approx(100)
+    assert [one.inferred_percent for one in series.visits] == pytest.approx([0, 25])
+    forgetful = measure_series(visits, tube.chart, SETTINGS)
+    assert forgetful.rates[15].estimate.percent == pytest.approx(0)
+
+
+def test_no_visits_have_no_history():
+    assert with_history([], FROM) == []
