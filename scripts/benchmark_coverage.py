@@ -92,7 +92,7 @@ def main() -> None:
             continue
         plan, (visits, refused) = assessed(args.out, folder, args.masks, args.model, args.workers)
         if not args.forgetful:
-            visits = with_history(visits, settings.endpoints.remembered_from)
+            visits = with_history(visits, settings.history)
         truth = json.loads((folder / "truth" / "truth.json").read_text())
         measures = measure_series(visits, chart_facts(plan.body, "personal"), settings)
         for measured, true in zip(measures.visits, truth["visits"], strict=True):

@@ -8,11 +8,12 @@ import pytest
 from tests.chart.scenes import SIZE, WOMAN, body_of, scene
 
 from bsa_vision.app import photo_job
-from bsa_vision.app.photo_job import PhotoDone, PhotoJob, healed_where_lost, run_photo
+from bsa_vision.app.photo_job import PhotoDone, PhotoJob, in_agreement, run_photo
 from bsa_vision.app.series import PhotoEntry
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.labels import Label
+from bsa_vision.measures.records import CellHistory
 
 
 @pytest.fixture
@@ -103,39 +104,59 @@ def test_a_broken_mask_is_not_replaced_by_the_networks(entry, tmp_path):
     assert result.evidence is None
 
 
+TRUNK_FRONT = load_cells().region == 2
+EVERYWHERE = CellHistory(np.ones(len(TRUNK_FRONT), np.float32), np.ones(len(TRUNK_FRONT), bool))
+
+
 @pytest.fixture
-def found_unaffected(entry, tmp_path) -> PhotoDone:
-    """The photo as if a model had found unaffected skin all over."""
+def found(entry, tmp_path):
+    """The photo as if a model had found one state all over."""
     done = run_photo(job(entry, tmp_path))
-    labels = np.full((SIZE[1] // 2, SIZE[0] // 2), Label.UNAFFECTED, np.uint8)
-    return replace(done, result=replace(done.result, labels=labels, mask_source="model"))
+
+    def as_if(state: Label) -> PhotoDone:
+        labels = np.full((SIZE[1] // 2, SIZE[0] // 2), state, np.uint8)
+        return replace(done, result=replace(done.result, labels=labels, mask_source="model"))
+
+    return as_if
 
 
-def written_mask(done: PhotoDone) -> np.ndarray:
-    return cv2.imread(str(done.job.mask_out), cv2.IMREAD_UNCHANGED)
-
-
-def test_a_mask_shows_lost_skin_healed_where_the_chart_has_it_so(found_unaffected):
-    cells = load_cells()
-    trunk_front = (cells.region == 2).astype(np.float32)
-    done = healed_where_lost(found_unaffected, trunk_front)
-    mask = written_mask(done)
-    evidence = found_unaffected.result.evidence
+@pytest.mark.parametrize(
+    ("seen", "decided", "history"),
+    [
+        (
+            Label.UNAFFECTED,
+            Label.REEPITHELIALISED,
+            CellHistory(TRUNK_FRONT.astype(np.float32), ~TRUNK_FRONT),
+        ),
+        (
+            Label.REEPITHELIALISED,
+            Label.UNAFFECTED,
+            CellHistory(1 - TRUNK_FRONT.astype(np.float32), TRUNK_FRONT),
+        ),
+    ],
+)
+def test_earlier_visits_decide_in_the_mask_as_on_the_chart(found, seen, decided, history):
+    before = found(seen)
+    done = in_agreement(before, history)
+    mask = cv2.imread(str(done.job.mask_out), cv2.IMREAD_UNCHANGED)
+    evidence = before.result.evidence
     x, y = np.rint(evidence.at).astype(int).T
-    on_trunk = trunk_front[evidence.cells] > 0
-    assert (mask[y[on_trunk], x[on_trunk]] == Label.REEPITHELIALISED).mean() > 0.97
-    assert (mask[y[~on_trunk], x[~on_trunk]] == Label.UNAFFECTED).mean() > 0.97
-    assert done.thumbnail != found_unaffected.thumbnail
+    on_trunk = TRUNK_FRONT[evidence.cells]
+    assert (mask[y[on_trunk], x[on_trunk]] == decided).mean() > 0.97
+    assert (mask[y[~on_trunk], x[~on_trunk]] == seen).mean() > 0.97
+    assert done.thumbnail != before.thumbnail
 
 
-@pytest.mark.parametrize("state", [Label.BACKGROUND, Label.ERYTHEMA, Label.DETACHED])
-def test_other_skin_of_a_mask_stays(found_unaffected, state):
-    labels = np.full_like(found_unaffected.result.labels, state)
-    shown = replace(found_unaffected, result=replace(found_unaffected.result, labels=labels))
-    assert healed_where_lost(shown, np.ones(len(load_cells()), np.float32)) is shown
+@pytest.mark.parametrize(
+    "state", [Label.BACKGROUND, Label.ERYTHEMA, Label.DETACHED, Label.NOT_ASSESSABLE]
+)
+def test_other_skin_of_a_mask_stays(found, state):
+    before = found(state)
+    assert in_agreement(before, EVERYWHERE) is before
 
 
-def test_a_drawn_mask_and_a_first_visit_stay(entry, tmp_path, found_unaffected):
+def test_a_drawn_mask_and_a_first_visit_stay(entry, tmp_path, found):
     drawn = run_photo(job(entry, tmp_path))
-    assert healed_where_lost(drawn, np.ones(len(load_cells()), np.float32)) is drawn
-    assert healed_where_lost(found_unaffected, None) is found_unaffected
+    assert in_agreement(drawn, EVERYWHERE) is drawn
+    first = found(Label.UNAFFECTED)
+    assert in_agreement(first, None) is first

@@ -468,11 +468,15 @@ def test_a_later_visit_is_read_in_the_light_of_an_earlier_one(scored_by_model):
         np.testing.assert_array_equal(masks[name], mask)
     seen, seen_alone = (found["visits"][-1]["seen_percent"] for found in (both, alone))
     inferred = both["visits"][1]["reepithelialised_inferred_percent"]
+    ruled_out = both["visits"][1]["reepithelialised_ruled_out_percent"]
     assert inferred > 0
     gained = seen["reepithelialised"] - seen_alone["reepithelialised"]
-    assert gained == pytest.approx(inferred, abs=0.01)
+    assert gained == pytest.approx(inferred - ruled_out, abs=0.01)
     changed = [(alone_masks[name], masks[name]) for name in alone_masks]
     moved = np.concatenate([np.stack([a[a != b], b[a != b]]) for a, b in changed], axis=1)
     assert moved.size
-    assert set(moved[0]) == {Label.UNAFFECTED}
-    assert set(moved[1]) == {Label.REEPITHELIALISED}
+    assert {(a, b) for a, b in moved.T.tolist()} <= {
+        (Label.UNAFFECTED, Label.REEPITHELIALISED),
+        (Label.REEPITHELIALISED, Label.UNAFFECTED),
+    }
+    assert (moved[1] == Label.REEPITHELIALISED).any()

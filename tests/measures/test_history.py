@@ -4,10 +4,10 @@ import pytest
 from bsa_vision.measures.history import with_history
 from bsa_vision.measures.records import STATE_NAMES, VisitEvidence
 from bsa_vision.measures.series import measure_series
-from bsa_vision.measures.settings import IntervalSettings, MeasureSettings
+from bsa_vision.measures.settings import HistorySettings, IntervalSettings, MeasureSettings
 
 SETTINGS = MeasureSettings(intervals=IntervalSettings(draws=50))
-FROM = SETTINGS.endpoints.remembered_from
+HISTORY = HistorySettings()
 UNAFFECTED, ERYTHEMA, DETACHABLE, DETACHED, HEALED = range(5)
 
 
@@ -40,49 +40,76 @@ def found_states(visit):
 @pytest.mark.parametrize("lost", [DETACHABLE, DETACHED])
 def test_what_was_lost_and_looks_unaffected_is_healed(visit_of, tube, lost):
     half = np.arange(tube.chart.n_cells) % 2 * lost
-    _, later = with_history([visit_of(0, half), visit_of(10, UNAFFECTED)], FROM)
+    _, later = with_history([visit_of(0, half), visit_of(10, UNAFFECTED)], HISTORY)
     np.testing.assert_array_equal(found_states(later), np.where(half, HEALED, UNAFFECTED))
     np.testing.assert_array_equal(later.inferred, half > 0)
+    np.testing.assert_array_equal(later.history.lost, half > 0)
 
 
 def test_visits_decide_about_later_ones_alone(visit_of):
     """Skin that has not been lost yet is unaffected, whatever becomes of it."""
     visits = [visit_of(5, DETACHED), visit_of(0, UNAFFECTED)]
-    first, second = with_history(visits, FROM)
+    given = [visit.evidence.probabilities.copy() for visit in visits]
+    first, second = with_history(visits, HISTORY)
     assert (first.day, second.day) == (0, 5)
     assert (found_states(first) == UNAFFECTED).all()
     assert (found_states(second) == DETACHED).all()
+    for visit, before in zip(visits, given, strict=True):
+        np.testing.assert_array_equal(visit.evidence.probabilities, before)
 
 
 @pytest.mark.parametrize("later", [ERYTHEMA, DETACHABLE, DETACHED, HEALED])
 def test_what_a_photo_shows_stays(visit_of, later):
-    _, found = with_history([visit_of(0, DETACHED), visit_of(10, later)], FROM)
+    _, found = with_history([visit_of(0, DETACHED), visit_of(10, later)], HISTORY)
     assert (found_states(found) == later).all()
     assert not found.inferred.any()
 
 
-def test_what_a_person_drew_stays(visit_of):
-    visits = [visit_of(0, DETACHED), visit_of(10, UNAFFECTED, model_share=0.0)]
-    assert (found_states(with_history(visits, FROM)[1]) == UNAFFECTED).all()
+@pytest.mark.parametrize(("before", "now"), [(DETACHED, UNAFFECTED), (UNAFFECTED, HEALED)])
+def test_what_a_person_drew_stays(visit_of, before, now):
+    visits = [visit_of(0, before), visit_of(5, now, model_share=0.0)]
+    assert (found_states(with_history(visits, HISTORY)[1]) == now).all()
+
+
+@pytest.mark.parametrize("before", [UNAFFECTED, ERYTHEMA, HEALED])
+def test_what_was_seen_and_never_lost_is_not_healed(visit_of, before):
+    _, later = with_history([visit_of(0, before), visit_of(5, HEALED)], HISTORY)
+    assert (found_states(later) == UNAFFECTED).all()
+    assert (later.inferred == -1).all()
+
+
+def test_skin_can_be_lost_and_covered_between_visits_far_apart(visit_of):
+    _, later = with_history([visit_of(0, UNAFFECTED), visit_of(6, HEALED)], HISTORY)
+    assert (found_states(later) == HEALED).all()
+
+
+def test_skin_that_nobody_saw_before_may_be_healed(visit_of):
+    visits = [visit_of(0, UNAFFECTED), visit_of(5, 0, assessed=False), visit_of(10, HEALED)]
+    assert (found_states(with_history(visits, HISTORY)[2]) == HEALED).all()
+
+
+def test_what_was_lost_once_may_be_healed_after_it_was_seen_unaffected(visit_of):
+    visits = [visit_of(0, DETACHED), visit_of(7, UNAFFECTED), visit_of(10, HEALED)]
+    assert (found_states(with_history(visits, HISTORY)[2]) == HEALED).all()
 
 
 def test_skin_that_nobody_saw_is_not_assessed_still(visit_of):
     visits = [visit_of(0, DETACHED), visit_of(10, UNAFFECTED, assessed=False)]
-    later = with_history(visits, FROM)[1]
+    later = with_history(visits, HISTORY)[1]
     assert not later.evidence.probabilities.any()
     assert not later.evidence.weight.any()
 
 
 def test_a_visit_without_evidence_is_skipped(visit_of):
     visits = [visit_of(0, DETACHED), visit_of(5, 0, assessed=False), visit_of(10, UNAFFECTED)]
-    assert (found_states(with_history(visits, FROM)[2]) == HEALED).all()
+    assert (found_states(with_history(visits, HISTORY)[2]) == HEALED).all()
 
 
 def test_a_cell_is_never_less_affected_than_it_was_counted(visit_of):
     """Of seven tenths lost, two still show: five are inferred, three never were affected."""
     first = with_shares(visit_of(0, 0), detached=0.7, unaffected=0.3)
     second = with_shares(visit_of(10, 0), reepithelialised=0.2, unaffected=0.8)
-    later = with_history([first, second], FROM)[1]
+    later = with_history([first, second], HISTORY)[1]
     np.testing.assert_allclose(later.inferred, 0.5, atol=1e-6)
     np.testing.assert_allclose(later.evidence.probabilities[:, HEALED], 0.7, atol=1e-6)
     np.testing.assert_allclose(later.evidence.probabilities[:, UNAFFECTED], 0.3, atol=1e-6)
@@ -90,7 +117,7 @@ def test_a_cell_is_never_less_affected_than_it_was_counted(visit_of):
 
 def test_doubts_are_not_remembered(visit_of):
     first = with_shares(visit_of(0, 0), detachable=0.4, unaffected=0.6)
-    later = with_history([first, visit_of(10, UNAFFECTED)], FROM)[1]
+    later = with_history([first, visit_of(10, UNAFFECTED)], HISTORY)[1]
     assert not later.inferred.any()
 
 
@@ -100,7 +127,7 @@ def test_replicates_remember_too_and_nothing_given_is_changed(visit_of, tube, ob
     replicates = np.broadcast_to(np.eye(5, dtype=np.float32)[0], (3, n, 5)).copy()
     evidence = observe(unaffected, np.ones(n, bool), replicates=replicates)
     given = VisitEvidence(10, evidence, 1.0)
-    later = with_history([visit_of(0, DETACHED), given], FROM)[1]
+    later = with_history([visit_of(0, DETACHED), given], HISTORY)[1]
     assert (later.evidence.replicates.argmax(axis=2) == HEALED).all()
     assert (given.evidence.replicates.argmax(axis=2) == UNAFFECTED).all()
     assert (found_states(given) == UNAFFECTED).all()
@@ -109,12 +136,22 @@ def test_replicates_remember_too_and_nothing_given_is_changed(visit_of, tube, ob
 def test_the_rate_of_faded_skin_is_complete(visit_of, tube):
     lost = np.arange(tube.chart.n_cells) % 4 == 0
     visits = [visit_of(0, lost * DETACHED), visit_of(15, UNAFFECTED)]
-    series = measure_series(with_history(visits, FROM), tube.chart, SETTINGS)
+    series = measure_series(with_history(visits, HISTORY), tube.chart, SETTINGS)
     assert series.rates[15].estimate.percent == pytest.approx(100)
     assert [one.inferred_percent for one in series.visits] == pytest.approx([0, 25])
+    assert [one.ruled_out_percent for one in series.visits] == [0, 0]
     forgetful = measure_series(visits, tube.chart, SETTINGS)
     assert forgetful.rates[15].estimate.percent == pytest.approx(0)
 
 
+def test_the_rate_of_skin_that_only_looks_new_is_nothing(visit_of, tube):
+    lost = np.arange(tube.chart.n_cells) % 4 == 0
+    visits = [visit_of(0, lost * DETACHED), visit_of(5, np.where(lost, DETACHED, HEALED))]
+    series = measure_series(with_history(visits, HISTORY), tube.chart, SETTINGS)
+    assert series.rates[5].estimate.percent == pytest.approx(0)
+    assert series.visits[1].ruled_out_percent == pytest.approx(75)
+    assert series.visits[1].seen_percent["unaffected"] == pytest.approx(75)
+
+
 def test_no_visits_have_no_history():
-    assert with_history([], FROM) == []
+    assert with_history([], HISTORY) == []

@@ -17,6 +17,7 @@ from bsa_vision.chart.patient import Patient
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import N_LABELS, Label
+from bsa_vision.measures.records import CellHistory
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.photo.records import Photo
 from bsa_vision.pipeline import DECODE_SIDE, PhotoRequest, PhotoResult, assess_photo
@@ -115,23 +116,26 @@ def _assessed(job: PhotoJob) -> PhotoDone:
     return PhotoDone(job, small, picture, outlined)
 
 
-def healed_where_lost(done: PhotoDone, lost: NDArray[np.float32] | None) -> PhotoDone:
-    """The photo with a model's mask in agreement with the chart, on disk as well.
+def in_agreement(done: PhotoDone, history: CellHistory | None) -> PhotoDone:
+    """The photo with a model's mask as the chart has it, on disk as well.
 
-    Skin that the mask has as unaffected is re-epithelialised where its cell was `lost` (n_cells,)
-    on an earlier visit, see `measures.history`.
+    Where earlier visits decide whether a cell is healed or unaffected (`measures.history`), they
+    decide for the pixels that show it.
     """
     labels, photo, evidence = done.result.labels, done.result.photo, done.result.evidence
-    if lost is None or labels is None or photo is None or evidence is None:
+    if history is None or labels is None or photo is None or evidence is None:
         return done
     cell = cell_of_pixel(evidence, labels.shape, photo.full_size)
-    healed = (labels == Label.UNAFFECTED) & (cell >= 0) & (lost[cell] > 0)
-    if not healed.any():
+    lost = (cell >= 0) & (history.lost[cell] > 0)
+    intact = (cell >= 0) & history.intact[cell]
+    decided = labels.copy()
+    decided[lost & (labels == Label.UNAFFECTED)] = Label.REEPITHELIALISED
+    decided[intact & (labels == Label.REEPITHELIALISED)] = Label.UNAFFECTED
+    if (decided == labels).all():
         return done
-    labels = np.where(healed, np.uint8(Label.REEPITHELIALISED), labels)
-    _write_mask(done.job.mask_out, labels, photo.full_size)
-    outlined = None if done.picture is None else thumbnail(done.picture, labels)
-    return replace(done, result=replace(done.result, labels=labels), thumbnail=outlined)
+    _write_mask(done.job.mask_out, decided, photo.full_size)
+    outlined = None if done.picture is None else thumbnail(done.picture, decided)
+    return replace(done, result=replace(done.result, labels=decided), thumbnail=outlined)
 
 
 @lru_cache(maxsize=1)

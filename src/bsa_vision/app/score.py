@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bsa_vision import __version__
 from bsa_vision.app.facts import photo_facts
 from bsa_vision.app.output import make_writable, refuse_inputs
-from bsa_vision.app.photo_job import PhotoDone, PhotoJob, healed_where_lost, run_photo
+from bsa_vision.app.photo_job import PhotoDone, PhotoJob, in_agreement, run_photo
 from bsa_vision.app.progress import Progress, ProgressEvent, silent
 from bsa_vision.app.resume import (
     RunSettings,
@@ -262,7 +262,7 @@ def _concluded(
     used = [photo for photo in photos if photo.result.evidence is not None]
     visits = with_history(
         [fuse_visit(visit.day, photos) for visit in plan.series.visits],
-        settings.measures.endpoints.remembered_from,
+        settings.measures.history,
     )
     chart = chart_facts(plan.body, settings.weighting)
     measures = measure_series(visits, chart, settings.measures, plan.series.death_day)
@@ -275,8 +275,8 @@ def _concluded(
     charts = {
         visit.day: chart_png(_chart_labels(visit.evidence), day_name(visit.day)) for visit in visits
     }
-    lost = {visit.day: visit.lost for visit in visits}
-    photos = [healed_where_lost(photo, lost[photo.job.day]) for photo in photos]
+    history = {visit.day: visit.history for visit in visits}
+    photos = [in_agreement(photo, history[photo.job.day]) for photo in photos]
     thumbnails = {
         photo.job.entry.name: photo.thumbnail for photo in photos if photo.thumbnail is not None
     }

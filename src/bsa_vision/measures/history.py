@@ -1,8 +1,13 @@
-"""What earlier visits know of a cell: skin that was lost is never unaffected again, it is healed.
+"""What earlier visits know of a cell: skin is healed where it was lost before, and nowhere else.
 
 Re-epithelialised skin is by definition skin that was detached or detachable before. A photo may
-not show it: new skin that has faded looks like any other. So where most of a cell was counted on
-an earlier visit, what a network now takes for unaffected skin there is counted re-epithelialised.
+not show it: new skin that has faded looks like any other, and some healthy skin looks like new.
+Where a network drew the masks, earlier visits decide:
+
+- where most of a cell was counted on one of them, what looks unaffected now is re-epithelialised;
+- where a cell was seen on them, and never lost, what looks re-epithelialised now is unaffected,
+  unless the last look is so long ago that skin can have been lost and covered since.
+
 Earlier visits decide about later ones, never the other way round: a visit that is in keeps its
 numbers. What people drew stays as they drew it, and redness stays redness.
 """
@@ -17,9 +22,10 @@ from bsa_vision.measures.records import (
     COUNTED_COLUMNS,
     REEPITHELIALISED_COLUMN,
     STATE_NAMES,
-    CellEvidence,
+    CellHistory,
     VisitEvidence,
 )
+from bsa_vision.measures.settings import HistorySettings
 
 _AFFECTED_COLUMNS = [*COUNTED_COLUMNS, REEPITHELIALISED_COLUMN]
 _UNAFFECTED_COLUMN = STATE_NAMES.index("unaffected")
@@ -37,51 +43,61 @@ class RememberedEvidence:
     replicates: FloatMap
 
 
-def with_history(visits: Sequence[VisitEvidence], remembered_from: float) -> list[VisitEvidence]:
+def with_history(visits: Sequence[VisitEvidence], settings: HistorySettings) -> list[VisitEvidence]:
     """The visits in order of their days, each in the light of those before it.
 
-    No assessed cell is less affected (detachable, detached or re-epithelialised) than it was
-    counted: the share that is missing passes from unaffected to re-epithelialised, as far as a
-    network drew the masks (`VisitEvidence.model_share`), and is noted in `VisitEvidence.inferred`.
+    Shares pass between unaffected and re-epithelialised, as far as a network drew the masks
+    (`VisitEvidence.model_share`): a cell becomes no more affected (detachable, detached or
+    re-epithelialised) than it was counted.
 
     Parameters
     ----------
     visits : in any order, one per day, of one chart.
-    remembered_from : counted share of a cell from which on it is remembered.
     """
-    lost: FloatMap | None = None
-    found = []
-    for visit in sorted(visits, key=lambda visit: visit.day):
-        counted = visit.evidence.probabilities[:, COUNTED_COLUMNS].sum(axis=1)
-        remembered = np.where(counted >= remembered_from, counted, np.float32(0))
-        if lost is None:
-            found.append(visit)
-            lost = remembered
-        else:
-            found.append(_in_the_light_of(lost, visit))
-            lost = np.maximum(lost, remembered)
+    ordered = sorted(visits, key=lambda visit: visit.day)
+    found = ordered[:1]
+    for k in range(1, len(ordered)):
+        history = _history(ordered[:k], ordered[k].day, settings)
+        found.append(_in_the_light_of(history, ordered[k]))
     return found
 
 
-def _in_the_light_of(lost: FloatMap, visit: VisitEvidence) -> VisitEvidence:
-    """The visit with what was `lost` (n_cells,) and looks unaffected passed on to healed."""
-    evidence: CellEvidence = visit.evidence
-    inferred = _missing(evidence.probabilities, lost, visit.model_share)
+def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettings) -> CellHistory:
+    """What the visits before `day`, as photographed, know of every cell."""
+    counted = np.stack([visit.evidence.probabilities for visit in earlier])[
+        :, :, COUNTED_COLUMNS
+    ].sum(axis=2)
+    most = counted.max(axis=0)
+    seen = np.stack([visit.evidence.weight > 0 for visit in earlier])
+    recent = np.array([day - visit.day <= settings.covered_after_days for visit in earlier])
+    return CellHistory(
+        lost=np.where(most >= settings.lost_from, most, np.float32(0)),
+        intact=(most < settings.intact_below) & seen[recent].any(axis=0),
+    )
+
+
+def _in_the_light_of(history: CellHistory, visit: VisitEvidence) -> VisitEvidence:
+    evidence = visit.evidence
+    inferred = _to_healed(evidence.probabilities, history, visit.model_share)
     replicates = evidence.replicates.copy()
     for shares in replicates:
-        _pass_on(shares, _missing(shares, lost, visit.model_share))
+        _pass_on(shares, _to_healed(shares, history, visit.model_share))
     probabilities = evidence.probabilities.copy()
     _pass_on(probabilities, inferred)
     remembered = RememberedEvidence(probabilities, evidence.weight, evidence.hidden, replicates)
-    return replace(visit, evidence=remembered, lost=lost, inferred=inferred)
+    return replace(visit, evidence=remembered, history=history, inferred=inferred)
 
 
-def _missing(shares: FloatMap, lost: FloatMap, model_share: float) -> FloatMap:
-    """Of cells with `shares` (n_cells, 5), what is unaffected though it was `lost`: (n_cells,)."""
+def _to_healed(shares: FloatMap, history: CellHistory, model_share: float) -> FloatMap:
+    """Of cells with `shares` (n_cells, 5), what passes from unaffected to healed: (n_cells,).
+
+    Negative where it passes the other way.
+    """
     affected = shares[:, _AFFECTED_COLUMNS].sum(axis=1)
-    gap = np.clip(lost - affected, 0, shares[:, _UNAFFECTED_COLUMN])
-    missing: FloatMap = (np.float32(model_share) * gap).astype(np.float32)
-    return missing
+    hidden = np.clip(history.lost - affected, 0, shares[:, _UNAFFECTED_COLUMN])
+    never = np.where(history.intact, shares[:, REEPITHELIALISED_COLUMN], 0)
+    moved: FloatMap = (np.float32(model_share) * (hidden - never)).astype(np.float32)
+    return moved
 
 
 def _pass_on(shares: FloatMap, moved: FloatMap) -> None:

@@ -173,10 +173,11 @@ def _draw_confusion(
     common = np.sqrt(shared) * series.confusion + np.sqrt(1 - shared) * own
     z = common[:, None, :] + settings.row_ratio * by_row
     doubtful = rows.copy()
-    if visit.lost is not None:
-        settled = np.minimum(visit.lost, visit.evidence.probabilities[:, REEPITHELIALISED_COLUMN])
-        healed = doubtful[:, :, REEPITHELIALISED_COLUMN] - chart.row_sums(chart.weights * settled)
-        doubtful[:, :, REEPITHELIALISED_COLUMN] = np.maximum(healed, 0.0)
+    if visit.history is not None:
+        healed = visit.evidence.probabilities[:, REEPITHELIALISED_COLUMN]
+        settled = chart.row_sums(chart.weights * np.minimum(visit.history.lost, healed))
+        doubtful[:, :, REEPITHELIALISED_COLUMN] -= settled
+        np.maximum(doubtful, 0.0, out=doubtful)
     moved = rows.copy()
     for k, (a, b) in enumerate(PAIRS):
         takes_part = doubtful if {a, b} == _HEALED_OR_NEVER_LOST else rows

@@ -144,6 +144,20 @@ class ChartFacts:
 
 
 @dataclass(frozen=True)
+class CellHistory:
+    """What the visits before one know of every cell; see `measures.history`.
+
+    Attributes
+    ----------
+    lost : (n_cells,) share that was counted on one of them, 0 where that was not most of the cell.
+    intact : (n_cells,) seen of late, and never lost.
+    """
+
+    lost: NDArray[np.float32]
+    intact: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class VisitEvidence:
     """One visit's input to the measures.
 
@@ -153,15 +167,15 @@ class VisitEvidence:
     evidence : the fused cells of the visit.
     model_share : share of the evidence that comes from the network's masks (0: all drawn by
         people, 1: all by the network); sets how uncertain the classes are.
-    lost : (n_cells,) share of each cell that was counted on an earlier visit and is remembered
-        (see `measures.history`); None where there was none to look at.
-    inferred : (n_cells,) what looks unaffected, and is re-epithelialised in `evidence` therefore.
+    history : what earlier visits know, where `evidence` was read in its light.
+    inferred : (n_cells,) share that passed from unaffected to re-epithelialised therefore; negative
+        where it passed the other way.
     """
 
     day: int
     evidence: CellEvidence
     model_share: float
-    lost: NDArray[np.float32] | None = None
+    history: CellHistory | None = None
     inferred: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:

@@ -72,8 +72,9 @@ class VisitMeasures:
     day : days from D0.
     estimates : by name, the five states and ``"counted_bsa"``.
     seen_percent : by state, share of BSA seen in it, before filling.
-    inferred_percent : of the re-epithelialised skin seen, what looks unaffected and was lost on an
-        earlier visit (`measures.history`).
+    inferred_percent, ruled_out_percent : skin seen that is re-epithelialised though it looks
+        unaffected, as it was lost on an earlier visit; and the other way round, as it never was
+        (`measures.history`).
     bounds : (low, high) of counted BSA if the skin not assessed were all healthy, all counted.
     never_seen_percent, hidden_percent : not assessed, and why.
     filled_percent : how much of BSA was filled from neighbours for the estimates.
@@ -88,6 +89,7 @@ class VisitMeasures:
     estimates: Mapping[str, Estimate]
     seen_percent: Mapping[str, float]
     inferred_percent: float
+    ruled_out_percent: float
     bounds: tuple[float, float]
     never_seen_percent: float
     hidden_percent: float
@@ -127,7 +129,8 @@ class _Sampled:
     filled: Filled | None
     draws: Floats | None
     hidden_rows: Floats
-    inferred_percent: float
+    inferred_percent: float = 0.0
+    ruled_out_percent: float = 0.0
 
     @property
     def not_assessed_percent(self) -> float:
@@ -219,11 +222,12 @@ def _sample(
     hidden_rows = chart.row_sums(chart.weights * np.asarray(visit.evidence.hidden))
     filled = fill_unassessed(visit.evidence, chart, settings.fill_length_cm)
     if filled is None:
-        return _Sampled(visit.day, None, None, None, hidden_rows, 0.0)
+        return _Sampled(visit.day, None, None, None, hidden_rows)
     area = measure_area(visit.evidence, filled, chart)
     draws = sample_visit(visit, filled, area, chart=chart, series=series, settings=settings)
-    inferred = 0.0 if visit.inferred is None else float(chart.weights @ visit.inferred)
-    return _Sampled(visit.day, area, filled, draws, area.hidden, inferred)
+    moved = np.zeros(0) if visit.inferred is None else chart.weights * visit.inferred
+    inferred, ruled_out = float(moved[moved > 0].sum()), float(-moved[moved < 0].sum())
+    return _Sampled(visit.day, area, filled, draws, area.hidden, inferred, ruled_out)
 
 
 def _severity(counted: Estimate, settings: EndpointSettings) -> SeverityCall:
@@ -271,6 +275,7 @@ def _measure_visit(
         estimates=estimates,
         seen_percent=dict(zip(STATE_NAMES, area.seen.sum(axis=0).tolist(), strict=True)),
         inferred_percent=one.inferred_percent,
+        ruled_out_percent=one.ruled_out_percent,
         bounds=area.counted_bounds,
         never_seen_percent=float(area.never_seen.sum()),
         hidden_percent=float(area.hidden.sum()),
@@ -327,6 +332,7 @@ def _measure_empty_visit(
         estimates=estimates,
         seen_percent=dict.fromkeys(STATE_NAMES, 0.0),
         inferred_percent=0.0,
+        ruled_out_percent=0.0,
         bounds=(0.0, 100.0),
         never_seen_percent=100.0 - hidden,
         hidden_percent=hidden,

@@ -83,9 +83,6 @@ class EndpointSettings:
         photographed, most likely for their lesions, and they do not speak for the rest.
     least_counted_percent : counted BSA below this has no class and is no maximum to divide by; it
         is half the area of a hand with its fingers, and sums of probabilities are never quite 0.
-    remembered_from : counted share of a cell from which on later visits remember it as lost (see
-        `measures.history`). Lower shares are doubts of a network more often than small lesions,
-        and over the visits their maxima would add up.
     """
 
     rate_days: tuple[int, ...] = (5, 10, 15)
@@ -96,7 +93,26 @@ class EndpointSettings:
     severity_rule: str = "international"
     least_seen_percent: float = 25.0
     least_counted_percent: float = 0.5
-    remembered_from: float = 0.5
+
+
+@dataclass(frozen=True)
+class HistorySettings:
+    """When earlier visits decide whether skin is healed, see `measures.history`.
+
+    Attributes
+    ----------
+    lost_from : counted share of a cell from which on it is remembered as lost. Lower shares are
+        doubts of a network more often than small lesions, and over the visits their maxima would
+        add up.
+    intact_below : counted share of a cell below which, on all earlier visits, it was never lost.
+    covered_after_days : a look at a cell says nothing of a visit that is more days later, as skin
+        can have been lost and covered since. The longest gap between the visits of the trial; the
+        literature has re-epithelialisation take one to three weeks.
+    """
+
+    lost_from: float = 0.5
+    intact_below: float = 0.1
+    covered_after_days: int = 5
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,7 @@ class MeasureSettings:
 
     intervals: IntervalSettings = field(default_factory=IntervalSettings)
     endpoints: EndpointSettings = field(default_factory=EndpointSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
 
     def as_document(self) -> dict[str, Any]:
         """JSON-able record of every setting, for the provenance."""

@@ -236,6 +236,7 @@ def _visit(visit: VisitMeasures, photos: Sequence[PhotoFacts]) -> Document:
         "detachable_confirmed_reason": _NOT_CONFIRMED,
         "seen_percent": {name: _percent(value) for name, value in visit.seen_percent.items()},
         "reepithelialised_inferred_percent": _percent(visit.inferred_percent),
+        "reepithelialised_ruled_out_percent": _percent(visit.ruled_out_percent),
         "counted_bsa_bounds": {"all_healthy": _percent(low), "all_affected": _percent(high)},
         "not_assessed_percent": _percent(visit.not_assessed_percent),
         "never_seen_percent": _percent(visit.never_seen_percent),
