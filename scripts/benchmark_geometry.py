@@ -99,7 +99,7 @@ def main() -> None:
                     f"seen {both.sum() / visible.sum():.0%} {','.join(placement.distrusted)}"
                 )
         fused = fuse(photos, len(cells), REPLICATES)
-        visits.append(VisitEvidence(visit.day, fused, 0.0))
+        visits.append(VisitEvidence(visit.day, fused))
     for weighting in ("personal", "lund-browder"):
         measures = measure_series(visits, chart_facts(body, weighting), MeasureSettings())
         report(measures, truth, weighting)

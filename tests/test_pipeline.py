@@ -52,6 +52,7 @@ def evidence(seed: int, unseen: float) -> EvidenceMap:
         weight=seen.astype(np.float32),
         hidden=~seen & (nearest % 2 == 0),
         replicates=np.zeros((0, len(CELLS), 5), np.float32),
+        model_share=seen.astype(np.float32),
     )
 
 
@@ -61,6 +62,7 @@ def mirrored(found: EvidenceMap) -> EvidenceMap:
         found.weight[CELLS.mirror],
         found.hidden[CELLS.mirror],
         found.replicates,
+        found.model_share[CELLS.mirror],
     )
 
 

@@ -11,9 +11,10 @@ from bsa_vision.app import photo_job
 from bsa_vision.app.photo_job import PhotoDone, PhotoJob, in_agreement, run_photo
 from bsa_vision.app.series import PhotoEntry
 from bsa_vision.chart.cells import load_cells
+from bsa_vision.chart.fuse import EvidenceMap
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.labels import Label
-from bsa_vision.measures.records import CellHistory
+from bsa_vision.measures.records import VisitEvidence
 
 
 @pytest.fixture
@@ -104,8 +105,21 @@ def test_a_broken_mask_is_not_replaced_by_the_networks(entry, tmp_path):
     assert result.evidence is None
 
 
+N_CELLS = len(load_cells())
 TRUNK_FRONT = load_cells().region == 2
-EVERYWHERE = CellHistory(np.ones(len(TRUNK_FRONT), np.float32), np.ones(len(TRUNK_FRONT), bool))
+
+
+def decided_visit(inferred: np.ndarray) -> VisitEvidence:
+    """A visit in which earlier ones decided all of the cells where `inferred` is not 0."""
+    shares = np.zeros((N_CELLS, 5), np.float32)
+    shares[:, 1] = 1
+    nothing = np.zeros((0, N_CELLS, 5), np.float32)
+    everywhere = np.ones(N_CELLS, np.float32)
+    evidence = EvidenceMap(shares, everywhere, np.zeros(N_CELLS, bool), nothing, everywhere)
+    return VisitEvidence(7, evidence, inferred=inferred.astype(np.float32))
+
+
+EVERYWHERE = decided_visit(np.where(np.arange(N_CELLS) % 2, 1, -1))
 
 
 @pytest.fixture
@@ -121,23 +135,15 @@ def found(entry, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seen", "decided", "history"),
+    ("seen", "decided", "sign"),
     [
-        (
-            Label.UNAFFECTED,
-            Label.REEPITHELIALISED,
-            CellHistory(TRUNK_FRONT.astype(np.float32), ~TRUNK_FRONT),
-        ),
-        (
-            Label.REEPITHELIALISED,
-            Label.UNAFFECTED,
-            CellHistory(1 - TRUNK_FRONT.astype(np.float32), TRUNK_FRONT),
-        ),
+        (Label.UNAFFECTED, Label.REEPITHELIALISED, 1),
+        (Label.REEPITHELIALISED, Label.UNAFFECTED, -1),
     ],
 )
-def test_earlier_visits_decide_in_the_mask_as_on_the_chart(found, seen, decided, history):
+def test_earlier_visits_decide_in_the_mask_as_on_the_chart(found, seen, decided, sign):
     before = found(seen)
-    done = in_agreement(before, history)
+    done = in_agreement(before, decided_visit(np.where(TRUNK_FRONT, sign, -sign)))
     mask = cv2.imread(str(done.job.mask_out), cv2.IMREAD_UNCHANGED)
     evidence = before.result.evidence
     x, y = np.rint(evidence.at).astype(int).T
@@ -159,4 +165,4 @@ def test_a_drawn_mask_and_a_first_visit_stay(entry, tmp_path, found):
     drawn = run_photo(job(entry, tmp_path))
     assert in_agreement(drawn, EVERYWHERE) is drawn
     first = found(Label.UNAFFECTED)
-    assert in_agreement(first, None) is first
+    assert in_agreement(first, decided_visit(np.zeros(N_CELLS))) is first

@@ -27,6 +27,7 @@ def photos(draw) -> PhotoEvidence:
         hidden=(1 - skin).astype(np.float32),
         weight=rng.uniform(0.01, 1, count).astype(np.float32),
         replicates=replicates.astype(np.float32),
+        by_model=draw(st.booleans()),
     )
 
 
@@ -70,6 +71,17 @@ def test_the_order_of_photos_matters_to_rounding_only(taken):
     np.testing.assert_allclose(forth.probabilities, back.probabilities, atol=1e-6)
     np.testing.assert_array_equal(forth.weight, back.weight)
     np.testing.assert_array_equal(forth.hidden, back.hidden)
+
+
+@given(st.lists(photos(), min_size=1, max_size=4))
+def test_a_cell_knows_how_much_a_network_drew(taken):
+    found = fused(*taken)
+    assert ((found.model_share >= 0) & (found.model_share <= 1)).all()
+    assert (found.model_share[~found.assessed] == 0).all()
+    if all(photo.by_model for photo in taken):
+        np.testing.assert_allclose(found.model_share, found.assessed, atol=1e-6)
+    if not any(photo.by_model for photo in taken):
+        assert not found.model_share.any()
 
 
 @given(photos())

@@ -21,6 +21,7 @@ class Evidence:
     weight: np.ndarray
     hidden: np.ndarray
     replicates: np.ndarray
+    model_share: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def evidence_of(
     assessed: np.ndarray,
     hidden: np.ndarray | None = None,
     replicates: np.ndarray | None = None,
+    model_share: float | np.ndarray = 1.0,
 ) -> Evidence:
     """Certain evidence: state column of each cell (n,), where assessed."""
     probabilities = np.eye(5, dtype=np.float32)[states] * assessed[:, None]
@@ -93,6 +95,7 @@ def evidence_of(
         assessed.astype(np.float32),
         nowhere if hidden is None else hidden & ~assessed,
         np.zeros((0, len(states), 5), dtype=np.float32) if replicates is None else replicates,
+        (model_share * assessed).astype(np.float32),
     )
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bsa_vision.measures.history import with_history
+from bsa_vision.measures.history import decided_cells, with_history
 from bsa_vision.measures.records import STATE_NAMES, VisitEvidence
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import HistorySettings, IntervalSettings, MeasureSettings
@@ -15,11 +15,11 @@ UNAFFECTED, ERYTHEMA, DETACHABLE, DETACHED, HEALED = range(5)
 def visit_of(tube, observe):
     """A visit from the states of all cells, or from their shares, drawn by a network."""
 
-    def make(day, states, model_share=1.0, assessed=True):
+    def make(day, states, model_share=1.0, assessed=True, hidden=False):
         n = tube.chart.n_cells
-        seen = np.full(n, assessed)
-        evidence = observe(np.broadcast_to(states, n), seen)
-        return VisitEvidence(day, evidence, model_share)
+        seen, under = np.full(n, assessed), np.full(n, hidden)
+        evidence = observe(np.broadcast_to(states, n), seen, under, model_share=model_share)
+        return VisitEvidence(day, evidence)
 
     return make
 
@@ -71,11 +71,44 @@ def test_what_a_person_drew_stays(visit_of, before, now):
     assert (found_states(with_history(visits, HISTORY)[1]) == now).all()
 
 
-@pytest.mark.parametrize("before", [UNAFFECTED, ERYTHEMA, HEALED])
+def test_of_photos_of_one_visit_only_the_networks_are_decided(visit_of, tube):
+    """A cell drawn by a person, one by the network, one by both in equal parts, and so on."""
+    share = np.arange(tube.chart.n_cells) % 3 / 2
+    visits = [visit_of(0, DETACHED), visit_of(5, UNAFFECTED, model_share=share)]
+    later = with_history(visits, HISTORY)[1]
+    np.testing.assert_allclose(later.inferred, share)
+    np.testing.assert_allclose(later.evidence.probabilities[:, HEALED], share)
+    healed, unaffected = decided_cells(later)
+    np.testing.assert_array_equal(healed, share > 0)
+    assert not unaffected.any()
+
+
+@pytest.mark.parametrize("before", [UNAFFECTED, ERYTHEMA])
 def test_what_was_seen_and_never_lost_is_not_healed(visit_of, before):
     _, later = with_history([visit_of(0, before), visit_of(5, HEALED)], HISTORY)
     assert (found_states(later) == UNAFFECTED).all()
     assert (later.inferred == -1).all()
+    healed, unaffected = decided_cells(later)
+    assert unaffected.all()
+    assert not healed.any()
+
+
+def test_what_was_healed_when_it_was_first_seen_stays(visit_of):
+    visits = [visit_of(0, HEALED), visit_of(5, UNAFFECTED), visit_of(7, HEALED)]
+    found = with_history(visits, HISTORY)
+    assert [found_states(visit)[0] for visit in found] == [HEALED, UNAFFECTED, HEALED]
+
+
+def test_skin_can_be_lost_and_covered_under_a_dressing(visit_of):
+    visits = [visit_of(5, UNAFFECTED), visit_of(7, 0, assessed=False, hidden=True)]
+    assert (found_states(with_history([*visits, visit_of(10, HEALED)], HISTORY)[2]) == HEALED).all()
+
+
+def test_a_person_never_contradicts_oneself(visit_of):
+    """What the network found lost and a person then drew unaffected was never lost."""
+    visits = [visit_of(0, DETACHED), visit_of(5, UNAFFECTED, model_share=0.0)]
+    later = with_history([*visits, visit_of(10, UNAFFECTED)], HISTORY)[2]
+    assert (found_states(later) == UNAFFECTED).all()
 
 
 def test_skin_can_be_lost_and_covered_between_visits_far_apart(visit_of):
@@ -113,6 +146,15 @@ def test_a_cell_is_never_less_affected_than_it_was_counted(visit_of):
     np.testing.assert_allclose(later.inferred, 0.5, atol=1e-6)
     np.testing.assert_allclose(later.evidence.probabilities[:, HEALED], 0.7, atol=1e-6)
     np.testing.assert_allclose(later.evidence.probabilities[:, UNAFFECTED], 0.3, atol=1e-6)
+    assert decided_cells(later)[0].all()
+
+
+def test_the_rim_of_a_wound_that_stays_is_not_decided(visit_of):
+    """Six tenths lost and still open: the rest of the cell never was."""
+    visits = [with_shares(visit_of(day, 0), detached=0.6, unaffected=0.4) for day in (0, 5)]
+    later = with_history(visits, HISTORY)[1]
+    assert not later.inferred.any()
+    assert decided_cells(later) is None
 
 
 def test_doubts_are_not_remembered(visit_of):
@@ -126,7 +168,7 @@ def test_replicates_remember_too_and_nothing_given_is_changed(visit_of, tube, ob
     unaffected = np.zeros(n, int)
     replicates = np.broadcast_to(np.eye(5, dtype=np.float32)[0], (3, n, 5)).copy()
     evidence = observe(unaffected, np.ones(n, bool), replicates=replicates)
-    given = VisitEvidence(10, evidence, 1.0)
+    given = VisitEvidence(10, evidence)
     later = with_history([visit_of(0, DETACHED), given], HISTORY)[1]
     assert (later.evidence.replicates.argmax(axis=2) == HEALED).all()
     assert (given.evidence.replicates.argmax(axis=2) == UNAFFECTED).all()
@@ -151,6 +193,19 @@ def test_the_rate_of_skin_that_only_looks_new_is_nothing(visit_of, tube):
     assert series.rates[5].estimate.percent == pytest.approx(0)
     assert series.visits[1].ruled_out_percent == pytest.approx(75)
     assert series.visits[1].seen_percent["unaffected"] == pytest.approx(75)
+
+
+def test_skin_that_was_lost_is_surely_not_unaffected(visit_of, tube):
+    """Doubts between unaffected and healed skin do not touch it; without its history they do."""
+    lost = np.arange(tube.chart.n_cells) % 4 == 0
+    seen = np.where(lost, HEALED, UNAFFECTED)
+    visits = [visit_of(0, lost * DETACHED), visit_of(5, seen), visit_of(10, seen)]
+    remembered, alone = (
+        measure_series(found, tube.chart, SETTINGS).visits[1].estimates["reepithelialised"]
+        for found in (with_history(visits, HISTORY), visits)
+    )
+    assert remembered.percent == pytest.approx(alone.percent)
+    assert remembered.high - remembered.low < 0.5 * (alone.high - alone.low)
 
 
 def test_no_visits_have_no_history():

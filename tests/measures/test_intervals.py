@@ -37,8 +37,8 @@ def all_seen(tube):
     return np.ones(tube.chart.n_cells, dtype=bool)
 
 
-def measure(tube, evidence, interval_settings, model_share=1.0, day=0):
-    visit = VisitEvidence(day, evidence, model_share)
+def measure(tube, evidence, interval_settings, day=0):
+    visit = VisitEvidence(day, evidence)
     chosen = MeasureSettings(intervals=interval_settings)
     return measure_series([visit], tube.chart, chosen).visits[0]
 
@@ -59,7 +59,7 @@ def test_without_uncertainty_the_interval_is_the_estimate(tube, observe):
 def test_every_draw_is_a_whole_body(tube, observe, seed, share, model):
     assessed = np.random.default_rng(seed).random(tube.chart.n_cells) < share
     assessed[0] = True
-    visit = VisitEvidence(3, observe(lesions(tube, seed), assessed), model)
+    visit = VisitEvidence(3, observe(lesions(tube, seed), assessed, model_share=model))
     chosen = IntervalSettings(draws=30, seed=seed)
     filled = fill_unassessed(visit.evidence, tube.chart, chosen.fill_length_cm)
     area = measure_area(visit.evidence, filled, tube.chart)
@@ -102,11 +102,11 @@ def test_unseen_skin_beyond_seen_healthy_skin_is_not_certainly_healthy(tube, obs
 
 
 def test_drawn_masks_are_surer_than_the_networks(tube, observe):
-    evidence = observe(lesions(tube), all_seen(tube))
-    given_mask = measure(tube, evidence, IntervalSettings(), model_share=0.0)
-    by_model = measure(tube, evidence, IntervalSettings(), model_share=1.0)
-    mixed = measure(tube, evidence, IntervalSettings(), model_share=0.5)
-    widths = [width(visit.estimates["counted_bsa"]) for visit in (given_mask, mixed, by_model)]
+    widths = []
+    for model_share in (0.0, 0.5, 1.0):
+        evidence = observe(lesions(tube), all_seen(tube), model_share=model_share)
+        visit = measure(tube, evidence, IntervalSettings())
+        widths.append(width(visit.estimates["counted_bsa"]))
     assert widths[0] < widths[1] < widths[2]
 
 
@@ -142,9 +142,7 @@ def test_row_errors_change_sizes_but_not_what_fills_the_whole_body(tube, observe
 
 def test_one_visit_does_not_depend_on_the_others(tube, observe):
     chosen = MeasureSettings()
-    visits = [
-        VisitEvidence(day, observe(lesions(tube, day), all_seen(tube)), 1.0) for day in (0, 5, 7)
-    ]
+    visits = [VisitEvidence(day, observe(lesions(tube, day), all_seen(tube))) for day in (0, 5, 7)]
     forward = measure_series(visits, tube.chart, chosen)
     backward = measure_series(visits[::-1], tube.chart, chosen)
     alone = measure_series(visits[1:2], tube.chart, chosen)

@@ -157,7 +157,8 @@ def test_new_detachment_is_unknown_where_no_skin_was_seen_twice(tube, observe):
     front = np.arange(tube.chart.n_cells) % 2 == 0
     states = np.where(front, 0, 3)
     visits = [
-        VisitEvidence(day, observe(states, seen), 0.0) for day, seen in ((0, front), (5, ~front))
+        VisitEvidence(day, observe(states, seen, model_share=0.0))
+        for day, seen in ((0, front), (5, ~front))
     ]
     new = measure_series(visits, tube.chart, MeasureSettings()).visits[1].new_detachment
     assert new.percent is None
@@ -175,9 +176,9 @@ def new_detachment_series(tube, observe, unseen_at_d0=None):
     first_seen = seen.copy()
     first_seen[unseen_at_d0 if unseen_at_d0 is not None else []] = False
     visits = [
-        VisitEvidence(0, observe(start, first_seen), 0.0),
-        VisitEvidence(5, observe(middle, seen), 0.0),
-        VisitEvidence(7, observe(end, seen), 0.0),
+        VisitEvidence(0, observe(start, first_seen, model_share=0.0)),
+        VisitEvidence(5, observe(middle, seen, model_share=0.0)),
+        VisitEvidence(7, observe(end, seen, model_share=0.0)),
     ]
     return {v.day: v for v in measure_series(visits, tube.chart, MeasureSettings()).visits}
 
@@ -202,6 +203,6 @@ def test_skin_not_assessed_at_day_0_is_not_new(tube, observe):
 def test_new_detachment_needs_a_visit_on_day_0(tube, observe):
     everything = np.ones(tube.chart.n_cells, dtype=bool)
     evidence = observe(np.full(tube.chart.n_cells, 3), everything)
-    series = measure_series([VisitEvidence(5, evidence, 0.0)], tube.chart, MeasureSettings())
+    series = measure_series([VisitEvidence(5, evidence)], tube.chart, MeasureSettings())
     assert series.visits[0].new_detachment.percent is None
     assert "day 0" in series.visits[0].new_detachment.reason

@@ -19,8 +19,8 @@ def nothing(tube):
 def test_a_visit_without_assessed_skin_gives_no_number_but_reasons(tube, observe):
     hidden = tube.chart.row == 0
     states = np.zeros(tube.chart.n_cells, dtype=int)
-    empty = VisitEvidence(5, observe(states, nothing(tube), hidden), 1.0)
-    full = VisitEvidence(0, observe(states + 3, everything(tube)), 1.0)
+    empty = VisitEvidence(5, observe(states, nothing(tube), hidden))
+    full = VisitEvidence(0, observe(states + 3, everything(tube)))
     series = measure_series([full, empty], tube.chart, SETTINGS)
     visit = series.visits[1]
     assert all(estimate.percent is None for estimate in visit.estimates.values())
@@ -38,7 +38,7 @@ def test_regions_add_up_to_the_visit(tube, observe):
     states = np.arange(tube.chart.n_cells) % 5
     assessed = np.arange(tube.chart.n_cells) % 7 > 0
     visit = measure_series(
-        [VisitEvidence(0, observe(states, assessed), 1.0)], tube.chart, SETTINGS
+        [VisitEvidence(0, observe(states, assessed))], tube.chart, SETTINGS
     ).visits[0]
     for name, estimate in visit.estimates.items():
         parts = sum(region.estimates[name].percent for region in visit.regions)
@@ -53,7 +53,9 @@ def test_the_mirror_image_swaps_the_sides(tube, observe):
     assessed = tube.centres[:, 1] < 80
     here, there = (
         measure_series(
-            [VisitEvidence(0, observe(states[order], assessed[order]), 0.0)], tube.chart, SETTINGS
+            [VisitEvidence(0, observe(states[order], assessed[order], model_share=0.0))],
+            tube.chart,
+            SETTINGS,
         ).visits[0]
         for order in (np.arange(tube.chart.n_cells), tube.mirror)
     )
@@ -70,9 +72,7 @@ def test_the_mirror_image_swaps_the_sides(tube, observe):
 def test_mostly_filled_is_flagged(tube, observe):
     states = np.full(tube.chart.n_cells, 3)
     upper_third = np.arange(tube.chart.n_cells) < tube.chart.n_cells * 0.4
-    series = measure_series(
-        [VisitEvidence(0, observe(states, upper_third), 1.0)], tube.chart, SETTINGS
-    )
+    series = measure_series([VisitEvidence(0, observe(states, upper_third))], tube.chart, SETTINGS)
     visit = series.visits[0]
     assert visit.flags == series.maximum.flags == ("mostly_filled",)
     assert "mostly_filled" in visit.rate.flags
@@ -83,8 +83,8 @@ def test_mostly_filled_is_flagged(tube, observe):
 def test_a_close_up_does_not_speak_for_the_body(tube, observe):
     """A lesion that was photographed alone is neither extrapolated nor taken as the maximum."""
     states = np.full(tube.chart.n_cells, 3)
-    close_up = VisitEvidence(2, observe(states, np.arange(tube.chart.n_cells) < 20), 1.0)
-    whole = VisitEvidence(0, observe(np.where(tube.chart.row == 0, 3, 0), everything(tube)), 1.0)
+    close_up = VisitEvidence(2, observe(states, np.arange(tube.chart.n_cells) < 20))
+    whole = VisitEvidence(0, observe(np.where(tube.chart.row == 0, 3, 0), everything(tube)))
     series = measure_series([whole, close_up], tube.chart, SETTINGS)
     visit = series.visits[1]
     assert visit.flags == ("sparsely_seen",)
@@ -108,20 +108,20 @@ def test_running_maximum_never_falls(tube, observe):
     visits = []
     for day, share in ((0, 0.2), (5, 0.5), (7, 0.3)):
         states = np.where(np.arange(n) < share * n, 3, 0)
-        visits.append(VisitEvidence(day, observe(states, everything(tube)), 0.0))
+        visits.append(VisitEvidence(day, observe(states, everything(tube), model_share=0.0)))
     running = [v.running_maximum for v in measure_series(visits, tube.chart, SETTINGS).visits]
     assert running == pytest.approx([20, 50, 50], abs=0.1)
 
 
 def test_two_visits_on_one_day_are_refused(tube, observe):
-    visit = VisitEvidence(0, observe(np.zeros(tube.chart.n_cells, int), everything(tube)), 1.0)
+    visit = VisitEvidence(0, observe(np.zeros(tube.chart.n_cells, int), everything(tube)))
     with pytest.raises(ValueError, match="one visit per day"):
         measure_series([visit, visit], tube.chart, SETTINGS)
 
 
 def test_evidence_of_another_chart_is_refused(tube, build_tube, observe):
     other = build_tube(around=4, along=4)
-    visit = VisitEvidence(0, observe(np.zeros(other.chart.n_cells, int), everything(other)), 1.0)
+    visit = VisitEvidence(0, observe(np.zeros(other.chart.n_cells, int), everything(other)))
     with pytest.raises(ValueError, match="cells"):
         measure_series([visit], tube.chart, SETTINGS)
 

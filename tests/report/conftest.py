@@ -21,6 +21,7 @@ class Evidence:
     weight: np.ndarray
     hidden: np.ndarray
     replicates: np.ndarray
+    model_share: np.ndarray
 
 
 def chart():
@@ -43,9 +44,8 @@ def visit(day, detached, healed, seen=190):
     probabilities = np.eye(5, dtype=np.float32)[states] * assessed[:, None]
     hidden = ~assessed & (cells % 2 == 0)
     none = np.zeros((0, N_CELLS, 5), dtype=np.float32)
-    return VisitEvidence(
-        day, Evidence(probabilities, assessed.astype(np.float32), hidden, none), 1.0
-    )
+    weight = assessed.astype(np.float32)
+    return VisitEvidence(day, Evidence(probabilities, weight, hidden, none, model_share=weight))
 
 
 def scored(day, name, **changes):

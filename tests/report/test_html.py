@@ -2,8 +2,11 @@ import copy
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from bsa_vision.measures.history import with_history
+from bsa_vision.measures.settings import HistorySettings
 from bsa_vision.report.html import describe_flags, describe_not_assessed, report_html
 from bsa_vision.report.results import PhotoFacts, results_schema
 
@@ -204,3 +207,15 @@ def test_fully_assessed_skin_in_words(build_document, make_visit):
 def test_pictures_of_unknown_kind_are_refused(document):
     with pytest.raises(ValueError, match="PNG, JPEG or SVG"):
         report_html(document, {0: b"GIF89a"}, {})
+
+
+def test_what_earlier_visits_decided_stands_beneath_the_healed_skin(build_document, make_visit):
+    """Twenty cells of two hundred lost and faded; another ten only look new."""
+    first, second = make_visit(0, 20, 0), make_visit(5, 0, 30)
+    second.evidence.probabilities[:20] = np.eye(5)[0]
+    document = build_document(with_history([first, second], HistorySettings()))
+    assert document["visits"][1]["reepithelialised_inferred_percent"] == pytest.approx(10)
+    assert document["visits"][1]["reepithelialised_ruled_out_percent"] == pytest.approx(5)
+    text = text_of(report_html(document, {}, {}))
+    assert text.count("inferred 10.0, ruled out 5.0") == 1
+    assert "inferred 0" not in text

@@ -17,7 +17,8 @@ from bsa_vision.chart.patient import Patient
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import N_LABELS, Label
-from bsa_vision.measures.records import CellHistory
+from bsa_vision.measures.history import decided_cells
+from bsa_vision.measures.records import VisitEvidence
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.photo.records import Photo
 from bsa_vision.pipeline import DECODE_SIDE, PhotoRequest, PhotoResult, assess_photo
@@ -69,8 +70,8 @@ class PhotoDone:
 
     Attributes
     ----------
-    result : without pictures, but with the `labels` that a model found.
-    picture : (h, w, 3) sRGB, as large as a thumbnail needs it, or None.
+    result : without pictures, but with the `labels` that a model found on a photo that is used.
+    picture : for those, (h, w, 3) sRGB, as large as a thumbnail needs it; else None.
     thumbnail : bytes of the picture with mask outlines, or None.
     """
 
@@ -111,26 +112,28 @@ def _assessed(job: PhotoJob) -> PhotoDone:
     # Probabilities and large pictures stay here; the record of the photo keeps one pixel.
     slim = replace(photo, pixels=photo.pixels[:1, :1])
     calibration = result.calibration and replace(result.calibration, photo=slim)
-    found = result.labels if result.mask_source == "model" else None
-    small = replace(result, photo=slim, calibration=calibration, work=None, labels=found)
+    small = replace(result, photo=slim, calibration=calibration, work=None)
+    if result.mask_source != "model" or result.evidence is None:
+        # Nothing that earlier visits could decide.
+        picture, small = None, replace(small, labels=None)
     return PhotoDone(job, small, picture, outlined)
 
 
-def in_agreement(done: PhotoDone, history: CellHistory | None) -> PhotoDone:
+def in_agreement(done: PhotoDone, visit: VisitEvidence) -> PhotoDone:
     """The photo with a model's mask as the chart has it, on disk as well.
 
     Where earlier visits decide whether a cell is healed or unaffected (`measures.history`), they
     decide for the pixels that show it.
     """
     labels, photo, evidence = done.result.labels, done.result.photo, done.result.evidence
-    if history is None or labels is None or photo is None or evidence is None:
+    cells = decided_cells(visit)
+    if cells is None or labels is None or photo is None or evidence is None:
         return done
     cell = cell_of_pixel(evidence, labels.shape, photo.full_size)
-    lost = (cell >= 0) & (history.lost[cell] > 0)
-    intact = (cell >= 0) & history.intact[cell]
+    healed, unaffected = ((cell >= 0) & which[cell] for which in cells)
     decided = labels.copy()
-    decided[lost & (labels == Label.UNAFFECTED)] = Label.REEPITHELIALISED
-    decided[intact & (labels == Label.REEPITHELIALISED)] = Label.UNAFFECTED
+    decided[healed & (labels == Label.UNAFFECTED)] = Label.REEPITHELIALISED
+    decided[unaffected & (labels == Label.REEPITHELIALISED)] = Label.UNAFFECTED
     if (decided == labels).all():
         return done
     _write_mask(done.job.mask_out, decided, photo.full_size)

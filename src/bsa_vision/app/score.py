@@ -275,8 +275,8 @@ def _concluded(
     charts = {
         visit.day: chart_png(_chart_labels(visit.evidence), day_name(visit.day)) for visit in visits
     }
-    history = {visit.day: visit.history for visit in visits}
-    photos = [in_agreement(photo, history[photo.job.day]) for photo in photos]
+    by_day = {visit.day: visit for visit in visits}
+    photos = [in_agreement(photo, by_day[photo.job.day]) for photo in photos]
     thumbnails = {
         photo.job.entry.name: photo.thumbnail for photo in photos if photo.thumbnail is not None
     }
@@ -343,10 +343,7 @@ def fuse_visit(day: int, photos: Sequence[PhotoDone]) -> VisitEvidence:
     }
     chosen = [by_digest[key] for key in sorted(by_digest)]
     evidence = [photo.result.evidence for photo in chosen if photo.result.evidence]
-    weight = [float(one.weight.sum()) for one in evidence]
-    drawn = [photo.result.mask_source == "model" for photo in chosen]
-    share = float(np.dot(weight, drawn) / sum(weight)) if sum(weight) > 0 else 0.0
-    return VisitEvidence(day, fuse(evidence, len(load_cells()), REPLICATES), share)
+    return VisitEvidence(day, fuse(evidence, len(load_cells()), REPLICATES))
 
 
 def _chart_labels(evidence: CellEvidence) -> NDArray[np.uint8]:

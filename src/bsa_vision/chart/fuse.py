@@ -22,12 +22,15 @@ class EvidenceMap:
     weight : (n_cells,) the best photo's trust; 0 = not assessed.
     hidden : (n_cells,) seen, but only under a dressing, a device or glare.
     replicates : (R, n_cells, 5) `probabilities` under perturbed placements of the photos.
+    model_share : (n_cells,) share of the evidence that comes from a network's masks, 0 where not
+        assessed.
     """
 
     probabilities: FloatMap
     weight: FloatMap
     hidden: NDArray[np.bool_]
     replicates: FloatMap
+    model_share: FloatMap
 
     @property
     def assessed(self) -> NDArray[np.bool_]:
@@ -45,6 +48,7 @@ def fuse(photos: Sequence[PhotoEvidence], n_cells: int, replicates: int) -> Evid
     n_states = len(SKIN_STATES)
     total = np.zeros((n_cells, n_states))
     drawn = np.zeros((replicates, n_cells, n_states))
+    trust, by_model = np.zeros(n_cells), np.zeros(n_cells)
     best = np.zeros(n_cells, np.float32)
     covered = np.zeros(n_cells, bool)
     for photo in photos:
@@ -54,6 +58,8 @@ def fuse(photos: Sequence[PhotoEvidence], n_cells: int, replicates: int) -> Evid
         total[cells] += weight[:, None] * photo.states[counts]
         for r in range(replicates):
             drawn[r, cells] += weight[:, None] * photo.replicates[r, counts]
+        trust[cells] += weight
+        by_model[cells] += weight * photo.by_model
         best[cells] = np.maximum(best[cells], weight)
         covered[photo.cells[photo.hidden > 0.5]] = True
     mean = _normalised(total)
@@ -67,12 +73,15 @@ def fuse(photos: Sequence[PhotoEvidence], n_cells: int, replicates: int) -> Evid
         weight=best,
         hidden=covered & (best == 0),
         replicates=perturbed,
+        model_share=_ratio(by_model, trust),
     )
 
 
 def _normalised(shares: NDArray[np.float64]) -> FloatMap:
-    mass = shares.sum(axis=1, keepdims=True)
-    ratio: FloatMap = np.divide(shares, mass, out=np.zeros_like(shares), where=mass > 0).astype(
-        np.float32
-    )
-    return ratio
+    return _ratio(shares, shares.sum(axis=1, keepdims=True))
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> FloatMap:
+    """`part` of `whole`, 0 where there is nothing."""
+    ratio = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return ratio.astype(np.float32)

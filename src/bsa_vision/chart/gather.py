@@ -42,6 +42,7 @@ class PhotoEvidence:
     weight : (M,) trust: viewing angle, resolution, sureness of place, share of the footprint in
         the frame, photo quality.
     replicates : (R, M, 5) `states` under perturbed placements, 0 where those leave the frame.
+    by_model : whether a network drew the mask.
     """
 
     cells: NDArray[np.intp]
@@ -51,6 +52,7 @@ class PhotoEvidence:
     hidden: FloatMap
     weight: FloatMap
     replicates: FloatMap
+    by_model: bool
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,8 @@ def gather(
     Parameters
     ----------
     labels : (h, w) codes at any resolution of the same photo.
-    probabilities : (h, w, 7) as softmax x 255, or None to take the labels as certain.
+    probabilities : (h, w, 7) as softmax x 255, or None to take the labels, which a person drew, as
+        certain.
     full_size : (width, height) of the full-size photo that `seen` refers to.
     quality : 0..1, lowers the trust in a poor photo.
     """
@@ -235,6 +238,7 @@ def gather(
         hidden=shares[:, int(Label.NOT_ASSESSABLE)],
         weight=(quality * trust).astype(np.float32),
         replicates=replicates.astype(np.float32),
+        by_model=probabilities is not None,
     )
 
 

@@ -4,9 +4,11 @@ Re-epithelialised skin is by definition skin that was detached or detachable bef
 not show it: new skin that has faded looks like any other, and some healthy skin looks like new.
 Where a network drew the masks, earlier visits decide:
 
-- where most of a cell was counted on one of them, what looks unaffected now is re-epithelialised;
-- where a cell was seen on them, and never lost, what looks re-epithelialised now is unaffected,
-  unless the last look is so long ago that skin can have been lost and covered since.
+- where half of a cell or more was counted on one of them, what looks unaffected now is
+  re-epithelialised;
+- where a cell was seen on them, neither lost nor mostly healed, what looks re-epithelialised now
+  is unaffected, unless the last look is so long ago that skin can have been lost and covered since,
+  or a dressing hid the cell since.
 
 Earlier visits decide about later ones, never the other way round: a visit that is in keeps its
 numbers. What people drew stays as they drew it, and redness stays redness.
@@ -41,13 +43,14 @@ class RememberedEvidence:
     weight: FloatMap
     hidden: NDArray[np.bool_]
     replicates: FloatMap
+    model_share: FloatMap
 
 
 def with_history(visits: Sequence[VisitEvidence], settings: HistorySettings) -> list[VisitEvidence]:
     """The visits in order of their days, each in the light of those before it.
 
     Shares pass between unaffected and re-epithelialised, as far as a network drew the masks
-    (`VisitEvidence.model_share`): a cell becomes no more affected (detachable, detached or
+    (`CellEvidence.model_share`): a cell becomes no more affected (detachable, detached or
     re-epithelialised) than it was counted.
 
     Parameters
@@ -62,33 +65,61 @@ def with_history(visits: Sequence[VisitEvidence], settings: HistorySettings) -> 
     return found
 
 
+def decided_cells(visit: VisitEvidence) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Cells of which earlier visits decided most of what a network left open; None where none did.
+
+    Returns
+    -------
+    Where what looks unaffected is re-epithelialised, and where what looks re-epithelialised is
+    unaffected: (n_cells,) each.
+    """
+    if visit.inferred is None or not visit.inferred.any():
+        return None
+    left = visit.evidence.probabilities
+    healed = (visit.inferred > 0) & (visit.inferred >= left[:, _UNAFFECTED_COLUMN])
+    unaffected = (visit.inferred < 0) & (-visit.inferred >= left[:, REEPITHELIALISED_COLUMN])
+    return healed, unaffected
+
+
 def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettings) -> CellHistory:
     """What the visits before `day`, as photographed, know of every cell."""
-    counted = np.stack([visit.evidence.probabilities for visit in earlier])[
-        :, :, COUNTED_COLUMNS
-    ].sum(axis=2)
-    most = counted.max(axis=0)
-    seen = np.stack([visit.evidence.weight > 0 for visit in earlier])
-    recent = np.array([day - visit.day <= settings.covered_after_days for visit in earlier])
+    n_cells = len(earlier[0].evidence.weight)
+    counted, healed = np.zeros(n_cells, np.float32), np.zeros(n_cells, np.float32)
+    last_look = np.full(n_cells, -np.inf)
+    for visit in earlier:
+        shares = visit.evidence.probabilities
+        counted = np.maximum(counted, shares[:, COUNTED_COLUMNS].sum(axis=1))
+        healed = np.maximum(healed, shares[:, REEPITHELIALISED_COLUMN])
+        # Who draws skin as unaffected says that it never was lost.
+        drawn = (visit.evidence.weight > 0) & (visit.evidence.model_share == 0)
+        cleared = drawn & (shares[:, _UNAFFECTED_COLUMN] > 1 - settings.intact_below)
+        counted[cleared] = healed[cleared] = 0
+        last_look[visit.evidence.weight > 0] = visit.day
+        # A wound may begin and heal under a dressing.
+        last_look[visit.evidence.hidden] = -np.inf
     return CellHistory(
-        lost=np.where(most >= settings.lost_from, most, np.float32(0)),
-        intact=(most < settings.intact_below) & seen[recent].any(axis=0),
+        lost=np.where(counted >= settings.lost_from, counted, np.float32(0)),
+        intact=(counted < settings.intact_below)
+        & (healed < settings.lost_from)
+        & (day - last_look <= settings.covered_after_days),
     )
 
 
 def _in_the_light_of(history: CellHistory, visit: VisitEvidence) -> VisitEvidence:
     evidence = visit.evidence
-    inferred = _to_healed(evidence.probabilities, history, visit.model_share)
+    inferred = _to_healed(evidence.probabilities, history, evidence.model_share)
     replicates = evidence.replicates.copy()
     for shares in replicates:
-        _pass_on(shares, _to_healed(shares, history, visit.model_share))
+        _pass_on(shares, _to_healed(shares, history, evidence.model_share))
     probabilities = evidence.probabilities.copy()
     _pass_on(probabilities, inferred)
-    remembered = RememberedEvidence(probabilities, evidence.weight, evidence.hidden, replicates)
+    remembered = RememberedEvidence(
+        probabilities, evidence.weight, evidence.hidden, replicates, evidence.model_share
+    )
     return replace(visit, evidence=remembered, history=history, inferred=inferred)
 
 
-def _to_healed(shares: FloatMap, history: CellHistory, model_share: float) -> FloatMap:
+def _to_healed(shares: FloatMap, history: CellHistory, model_share: FloatMap) -> FloatMap:
     """Of cells with `shares` (n_cells, 5), what passes from unaffected to healed: (n_cells,).
 
     Negative where it passes the other way.
@@ -96,7 +127,7 @@ def _to_healed(shares: FloatMap, history: CellHistory, model_share: float) -> Fl
     affected = shares[:, _AFFECTED_COLUMNS].sum(axis=1)
     hidden = np.clip(history.lost - affected, 0, shares[:, _UNAFFECTED_COLUMN])
     never = np.where(history.intact, shares[:, REEPITHELIALISED_COLUMN], 0)
-    moved: FloatMap = (np.float32(model_share) * (hidden - never)).astype(np.float32)
+    moved: FloatMap = (model_share * (hidden - never)).astype(np.float32)
     return moved
 
 

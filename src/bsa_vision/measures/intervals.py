@@ -172,20 +172,26 @@ def _draw_confusion(
     shared = settings.series_share
     common = np.sqrt(shared) * series.confusion + np.sqrt(1 - shared) * own
     z = common[:, None, :] + settings.row_ratio * by_row
-    doubtful = rows.copy()
-    if visit.history is not None:
-        healed = visit.evidence.probabilities[:, REEPITHELIALISED_COLUMN]
-        settled = chart.row_sums(chart.weights * np.minimum(visit.history.lost, healed))
-        doubtful[:, :, REEPITHELIALISED_COLUMN] -= settled
-        np.maximum(doubtful, 0.0, out=doubtful)
+    unsettled = _unsettled_share(rows, visit, chart)
     moved = rows.copy()
     for k, (a, b) in enumerate(PAIRS):
-        takes_part = doubtful if {a, b} == _HEALED_OR_NEVER_LOST else rows
-        alike = np.sqrt(takes_part[:, :, a] * takes_part[:, :, b])
-        flow = z[:, :, k] * (confusion * LIKENESS[k] * alike + border * split[:, k])
+        part = unsettled if {a, b} == _HEALED_OR_NEVER_LOST else 1.0
+        alike = np.sqrt(rows[:, :, a] * rows[:, :, b] * part)
+        flow = z[:, :, k] * (confusion * LIKENESS[k] * alike + border * split[:, k] * part)
         moved[:, :, a] -= flow
         moved[:, :, b] += flow
     return _renormalised(np.maximum(moved, 0.0), rows[0].sum(axis=1))
+
+
+def _unsettled_share(rows: Floats, visit: VisitEvidence, chart: ChartFacts) -> Floats:
+    """Share of the healed skin of each row that may never have been lost, (S, n_rows)."""
+    healed = rows[:, :, REEPITHELIALISED_COLUMN]
+    if visit.history is None:
+        return np.ones_like(healed)
+    shares = visit.evidence.probabilities[:, REEPITHELIALISED_COLUMN]
+    settled = chart.row_sums(chart.weights * np.minimum(visit.history.lost, shares))
+    left: Floats = np.maximum(healed - settled, 0.0)
+    return np.divide(left, healed, out=np.zeros_like(left), where=healed > 0)
 
 
 def _draw_chart(rows: Floats, series: SeriesDraws, settings: IntervalSettings) -> Floats:

@@ -27,7 +27,8 @@ class CellEvidence(Protocol):
     and are 0 elsewhere; `weight` (n_cells,) is 0 where the cell was not assessed; `hidden`
     (n_cells,) marks cells seen only as not assessable (dressing, device, glare); `replicates`
     (R, n_cells, 5) are the probabilities under R perturbed placements of the photos (R = 0:
-    placement is taken as exact).
+    placement is taken as exact); `model_share` (n_cells,) is the share of a cell's evidence that
+    comes from a network's masks (0: people drew them, or not assessed).
     """
 
     @property
@@ -47,6 +48,11 @@ class CellEvidence(Protocol):
 
     @property
     def replicates(self) -> NDArray[np.float32]:
+        """See the class."""
+        ...
+
+    @property
+    def model_share(self) -> NDArray[np.float32]:
         """See the class."""
         ...
 
@@ -165,8 +171,6 @@ class VisitEvidence:
     ----------
     day : days from D0, the infusion.
     evidence : the fused cells of the visit.
-    model_share : share of the evidence that comes from the network's masks (0: all drawn by
-        people, 1: all by the network); sets how uncertain the classes are.
     history : what earlier visits know, where `evidence` was read in its light.
     inferred : (n_cells,) share that passed from unaffected to re-epithelialised therefore; negative
         where it passed the other way.
@@ -174,14 +178,10 @@ class VisitEvidence:
 
     day: int
     evidence: CellEvidence
-    model_share: float
     history: CellHistory | None = None
     inferred: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.model_share <= 1.0:
-            msg = f"VisitEvidence: need a model share in 0..1, got {self.model_share}"
-            raise ValueError(msg)
         n = self.evidence.weight.shape[0]
         if self.evidence.probabilities.shape != (n, N_STATES):
             msg = f"VisitEvidence: need ({n}, {N_STATES}), got {self.evidence.probabilities.shape}"
@@ -190,6 +190,13 @@ class VisitEvidence:
         if replicates[1:] != (n, N_STATES):
             msg = f"VisitEvidence: need replicates (R, {n}, {N_STATES}), got {replicates}"
             raise ValueError(msg)
+
+    @property
+    def model_share(self) -> float:
+        """Share of all evidence that comes from a network's masks, 0..1."""
+        weight = self.evidence.weight
+        total = float(weight.sum())
+        return float(weight @ self.evidence.model_share) / total if total > 0 else 0.0
 
 
 @dataclass(frozen=True)

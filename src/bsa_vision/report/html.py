@@ -60,7 +60,11 @@ def report_html(
     """
     templates = environment()
     templates.filters.update(
-        number=_number, interval=_interval, words=words, flag=_FLAG_WORDS.__getitem__
+        number=_number,
+        interval=_interval,
+        words=words,
+        flag=_FLAG_WORDS.__getitem__,
+        decided_by_history=_decided_by_history,
     )
     return templates.get_template("report.html.j2").render(
         document=document,
@@ -188,6 +192,15 @@ def _interval(record: Record, decimals: int = 1) -> str:
     if record["low"] is None or record["high"] is None:
         return ""
     return f"{record['low']:.{decimals}f}\N{EN DASH}{record['high']:.{decimals}f}"
+
+
+def _decided_by_history(visit: Record) -> str:
+    """What earlier visits changed in the healed skin of a visit, in words; empty when nothing."""
+    parts = {
+        "inferred": visit["reepithelialised_inferred_percent"],
+        "ruled out": visit["reepithelialised_ruled_out_percent"],
+    }
+    return ", ".join(f"{name} {_number(value)}" for name, value in parts.items() if value >= 0.05)
 
 
 def _css(label: Label) -> str:
