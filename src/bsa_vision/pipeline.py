@@ -15,6 +15,7 @@ from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.calibration.records import CalibratedPhoto, ColourFit, ScaleFit
 from bsa_vision.calibration.sheets import SHEETS
 from bsa_vision.chart.body import Body
+from bsa_vision.chart.cell_map import knowing_the_body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
 from bsa_vision.chart.pose_fit import SCALE_LOG_SD
@@ -91,7 +92,8 @@ def assess_photo(
 ) -> PhotoResult:
     """Calibrate, segment, place and gather one photo.
 
-    A refusal at any stage keeps what came before.
+    A refusal at any stage keeps what came before. A network's mask of a placed photo knows where
+    the body is (`knowing_the_body`).
 
     Parameters
     ----------
@@ -124,15 +126,20 @@ def assess_photo(
     seed = int(photo.digest[:16], 16)
     seen = see_cells(placement, load_cells(), REPLICATES, np.random.default_rng(seed))
     trust = _QUALITY_TRUST[calibrated.quality.verdict]
+    if probabilities is not None and segmenter is not None:
+        probabilities = knowing_the_body(probabilities, seen, photo.full_size)
+        labels = np.asarray(probabilities.argmax(axis=2), np.uint8)
+        probabilities = sharpened(probabilities, segmenter.area_power)
     evidence = gather(seen, labels, probabilities, photo.full_size, trust)
     clock.lap("gather")
-    return replace(
+    placed = replace(
         result,
         placement_rms=(placement.landmark_rms_px, placement.landmark_rms_mm),
         distrusted=placement.distrusted,
-        evidence=None if isinstance(evidence, Refused) else evidence,
-        refused=evidence if isinstance(evidence, Refused) else None,
     )
+    if isinstance(evidence, Refused):
+        return replace(placed, refused=evidence)
+    return replace(placed, labels=labels, evidence=evidence)
 
 
 def chart_facts(body: Body, weighting: Weighting) -> ChartFacts:
@@ -178,13 +185,13 @@ def _masked(
     work: NDArray[np.uint8],
     segmenter: Segmenter | None,
 ) -> tuple[Labels | None, NDArray[np.uint8] | None, str | None]:
-    """Labels, class shares for areas (None for a drawn mask) and their source."""
+    """Labels, class probabilities (None for a drawn mask) and their source."""
     if isinstance(request.mask, np.ndarray):
         return request.mask, None, "given"
     if segmenter is None:
         return None, None, None
     found = segmenter.segment(work)
-    return found.labels, sharpened(found.probabilities, segmenter.area_power), "model"
+    return found.labels, found.probabilities, "model"
 
 
 def _placed(

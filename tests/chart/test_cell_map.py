@@ -4,18 +4,22 @@ import numpy as np
 import pytest
 from tests.chart.scenes import FOCAL, SIZE, body_of, scene
 
-from bsa_vision.chart.cell_map import REACH_MM, cell_of_pixel
+from bsa_vision.chart.cell_map import REACH_MM, cell_of_pixel, knowing_the_body
 from bsa_vision.chart.cells import load_cells
-from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
+from bsa_vision.chart.gather import PhotoEvidence, SeenCells, gather, see_cells
 from bsa_vision.chart.register import Placement, register
-from bsa_vision.core.labels import Label
+from bsa_vision.core.labels import N_LABELS, Label
 
 
 @pytest.fixture(scope="module")
-def evidence() -> PhotoEvidence:
+def seen() -> SeenCells:
     placement = register(body_of().rest, scene(body_of(), 0.0).points, SIZE, focal_px=FOCAL)
     assert isinstance(placement, Placement)
-    seen = see_cells(placement, load_cells(), 1, np.random.default_rng(0))
+    return see_cells(placement, load_cells(), 1, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def evidence(seen) -> PhotoEvidence:
     skin = np.full((SIZE[1] // 4, SIZE[0] // 4), Label.UNAFFECTED, np.uint8)
     found = gather(seen, skin, None, SIZE)
     assert isinstance(found, PhotoEvidence)
@@ -49,3 +53,58 @@ def test_a_photo_that_shows_no_cell_has_none(evidence):
         evidence, cells=evidence.cells[:0], at=evidence.at[:0], mm_per_px=evidence.mm_per_px[:0]
     )
     assert (cell_of_pixel(empty, (30, 40), SIZE) == -1).all()
+
+
+SMALL = (SIZE[1] // 2, SIZE[0] // 2)
+
+
+def open_picture(**shares: float) -> np.ndarray:
+    """The same class probabilities all over, x 255."""
+    picture = np.zeros((*SMALL, N_LABELS), np.uint8)
+    for name, share in shares.items():
+        picture[..., Label[name.upper()]] = round(255 * share)
+    return picture
+
+
+def at_cells(picture: np.ndarray, seen: SeenCells) -> np.ndarray:
+    x, y = np.rint((seen.samples[:, 0] + 0.5) / 2 - 0.5).astype(int).T
+    return picture[y.clip(0, SMALL[0] - 1), x.clip(0, SMALL[1] - 1)]
+
+
+def test_pink_skin_is_no_sheet_and_a_pink_sheet_no_skin(seen):
+    skin_or_sheet = open_picture(background=0.6, reepithelialised=0.3, unaffected=0.1)
+    found = knowing_the_body(skin_or_sheet, seen, SIZE)
+    assert (at_cells(found, seen).argmax(axis=1) == Label.REEPITHELIALISED).all()
+    sheet_or_skin = open_picture(background=0.3, reepithelialised=0.6, unaffected=0.1)
+    beside = knowing_the_body(sheet_or_skin, seen, SIZE)
+    assert (beside[:, 0].argmax(axis=1) == Label.BACKGROUND).all()
+    assert (at_cells(beside, seen).argmax(axis=1) == Label.REEPITHELIALISED).all()
+
+
+def test_what_is_surely_a_sheet_stays_one_on_the_body(seen):
+    found = knowing_the_body(open_picture(background=0.95, unaffected=0.05), seen, SIZE)
+    assert (found.argmax(axis=2) == Label.BACKGROUND).all()
+
+
+def test_where_the_body_is_says_nothing_of_its_states(seen):
+    found = knowing_the_body(
+        open_picture(background=0.4, detached=0.4, erythema=0.2), seen, SIZE
+    ).astype(float)
+    np.testing.assert_allclose(found.sum(axis=2), 255, atol=2)
+    ratio = found[..., Label.DETACHED] / found[..., Label.ERYTHEMA]
+    np.testing.assert_allclose(at_cells(ratio, seen), 2, atol=0.05)
+    np.testing.assert_allclose(ratio, 2, atol=0.2)  # rounded to 255ths
+
+
+def test_a_limb_that_lies_elsewhere_is_not_taken_for_background(seen):
+    """The less sure a cell's place, the further from it skin may be; and nothing is on the body."""
+    sheet_or_skin = open_picture(background=0.3, unaffected=0.7)
+    doubtful = replace(seen, sd_mm=np.full(len(seen.cells), 40.0))
+    surely, perhaps = (
+        knowing_the_body(sheet_or_skin, of, SIZE).argmax(axis=2) == Label.BACKGROUND
+        for of in (seen, doubtful)
+    )
+    assert not (perhaps & ~surely).any()
+    assert (surely & ~perhaps).mean() > 0.03
+    nowhere = replace(seen, sd_mm=np.full(len(seen.cells), 60.0))
+    assert knowing_the_body(sheet_or_skin, nowhere, SIZE) is sheet_or_skin
