@@ -55,7 +55,9 @@ class Eager:
     def __init__(self, name: str) -> None:
         folder = find_model(name)
         self.card = read_card(folder)
-        self.network = build_network(folder, self.card.architecture, len(self.card.classes))
+        self.network = build_network(
+            folder, self.card.architecture, len(self.card.classes), mirrored=self.card.mirrored
+        )
         self.codes = np.array(list(self.card.classes), np.uint8)
         self.bias = torch.tensor(self.card.bias or (0.0,)).view(1, -1, 1, 1)
 

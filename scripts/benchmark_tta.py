@@ -34,7 +34,8 @@ def main() -> None:
     given = parser.parse_args()
     folder, model = read_training_folder(given.data), find_model(given.model)
     card, names = read_card(model), tuple(folder.classes.values())
-    graph = deployed(build_network(model, card.architecture, len(names)), card)
+    network = build_network(model, card.architecture, len(names), mirrored=False)
+    graph = deployed(network, card)
     for way, flips in WAYS.items():
         counts, spent = np.zeros((len(names), len(names)), np.int64), 0.0
         for name in folder.split["test"][: given.images]:

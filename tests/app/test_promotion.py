@@ -284,7 +284,7 @@ def _damage(source: Path, folder: Path, loss: float) -> None:
     }
     save_file(weights, folder / WEIGHTS_FILE)
     card = replace(read_card(source), name=folder.name)
-    network = build_network(folder, card.architecture, len(card.classes))
+    network = build_network(folder, card.architecture, len(card.classes), mirrored=card.mirrored)
     write_graph(network, card, folder)
     files = {name: file_sha256(folder / name) for name in MODEL_FILES}
     replace(card, files=files).write(folder)

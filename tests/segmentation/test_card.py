@@ -31,8 +31,9 @@ CARD = ModelCard(
 
 
 def test_card_survives_writing_and_reading(tmp_path: Path) -> None:
-    CARD.write(tmp_path)
-    assert read_card(tmp_path) == CARD
+    for card in (CARD, replace(CARD, mirrored=True, bias=(0.5,) * 7, area_power=2.0)):
+        card.write(tmp_path)
+        assert read_card(tmp_path) == card
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,8 @@ def test_card_survives_writing_and_reading(tmp_path: Path) -> None:
         ({"training": {}}, True),
         ({"temperature": 1.26}, False),
         ({"bias": (0.0, 0.5)}, False),
+        ({"mirrored": False}, True),
+        ({"mirrored": True}, False),
         ({"area_power": 1.0}, True),
         ({"area_power": 3.0}, False),
         ({"long_side": 256}, False),

@@ -58,6 +58,16 @@ class SegmenterContract:
         predicted = segmenter.segment(image).labels_at((mask.shape[1], mask.shape[0]))
         assert (predicted == mask).mean() > 0.8  # chance is 1/7; an untrained network gets < 0.3
 
+    def test_a_mirrored_photo_has_the_mirrored_mask(self, segmenter: ModelSegmenter) -> None:
+        """New models look at each photo both ways; the drawn discs leave one way alone unlike."""
+        assert segmenter.card.mirrored
+        image = draw_photo(504)[0]
+        # Of a size without padding, which a mirrored photo has on its other side.
+        image = np.ascontiguousarray(image[:96, :128])
+        plain = segmenter.segment(image).probabilities.astype(int)
+        mirrored = segmenter.segment(np.ascontiguousarray(image[:, ::-1])).probabilities
+        assert np.abs(plain - mirrored[:, ::-1]).max() <= 4
+
     def test_records_are_read_only(self, segmenter: ModelSegmenter) -> None:
         result = segmenter.segment(draw_photo(503)[0])
         with pytest.raises(ValueError, match="read-only"):

@@ -135,7 +135,9 @@ def test_all_layers_are_the_models_but_the_head_of_other_classes(
     }
     network = SkinNetwork(card.architecture, len(classes))
     load_model_weights(network, model_folder, card, classes)
-    trained = build_network(model_folder, card.architecture, len(classes)).state_dict()
+    trained = build_network(
+        model_folder, card.architecture, len(classes), mirrored=False
+    ).state_dict()
     state = network.state_dict()
     different = {key for key in state if not torch.equal(state[key], trained[key])}
     assert different == (set() if same_classes else {"head.weight", "head.bias"})

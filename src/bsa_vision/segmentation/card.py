@@ -94,6 +94,7 @@ class ModelCard:
     mean, std : per sRGB channel, in 0-255.
     temperature : logits are divided by this before the softmax.
     bias : added to each class's logit after that; () for none.
+    mirrored : whether the network looks at each photo and its mirror image (`model.Mirrored`).
     area_power : what probabilities are raised to before areas are summed (`api.sharpened`).
     files : file name -> SHA-256, of the weights and of the OpenVINO graph.
     training : data digest, settings, versions and held-out figures; decides nothing at run time.
@@ -109,6 +110,7 @@ class ModelCard:
     temperature: float
     files: Mapping[str, str]
     bias: tuple[float, ...] = ()
+    mirrored: bool = False
     area_power: float = 1.0
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -138,6 +140,7 @@ class ModelCard:
             "temperature": self.temperature,
             # Absent where they do nothing: cards from before keep their digest.
             **({"bias": list(self.bias)} if self.bias else {}),
+            **({"mirrored": True} if self.mirrored else {}),
             **({"area_power": self.area_power} if self.area_power != 1 else {}),
             "files": dict(self.files),
             "training": dict(self.training),
@@ -174,6 +177,7 @@ def read_card(folder: Path) -> ModelCard:
             temperature=float(raw["temperature"]),
             files=dict(raw["files"]),
             bias=tuple(float(value) for value in raw.get("bias", ())),
+            mirrored=bool(raw.get("mirrored", False)),
             area_power=float(raw.get("area_power", 1)),
             training=raw["training"],
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.segmentation.calibrate import (
@@ -31,7 +31,7 @@ from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
 from bsa_vision.segmentation.evaluate import count_image, held_out_logits
 from bsa_vision.segmentation.losses import count_pixels
 from bsa_vision.segmentation.metrics import agreement_document, grouped_dice
-from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, SkinNetwork, deployed
+from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, Mirrored, SkinNetwork, deployed
 from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
 from bsa_vision.segmentation.openvino_quiet import openvino
 from bsa_vision.segmentation.train import RECORD
@@ -40,6 +40,9 @@ from bsa_vision.segmentation.training_run import CHECKPOINT, kept_weights
 #: `ModelCard.area_power` of models of the skin states, chosen on validation patients
 #: (docs/BENCHMARKS.md).
 AREA_POWER = 3.0
+#: `ModelCard.mirrored` of new models: a second look gains 0.01 to 0.02 of Dice in each skin state
+#: (docs/BENCHMARKS.md).
+MIRRORED = True
 
 
 def export_model(
@@ -73,7 +76,7 @@ def export_model(
     architecture = Architecture.from_document(settings["architecture"])
     folder.mkdir(parents=True, exist_ok=True)
     _write_weights(kept_weights(run / CHECKPOINT), folder / WEIGHTS_FILE)
-    network = build_network(folder, architecture, len(source.classes))
+    network = build_network(folder, architecture, len(source.classes), mirrored=MIRRORED)
     long_side = int(settings["long_side"])
     calibration, held_out = Calibration(1.0, (0.0,) * len(source.classes)), None
     if source.split["val"]:
@@ -93,6 +96,7 @@ def export_model(
         std=STD,
         temperature=calibration.temperature,
         bias=calibration.bias,
+        mirrored=MIRRORED,
         files={},
         training={
             **record,
@@ -133,17 +137,19 @@ def _write_weights(average: Mapping[str, Tensor], path: Path) -> None:
     path.write_bytes(save(half))
 
 
-def build_network(folder: Path, architecture: Architecture, n_classes: int) -> SkinNetwork:
+def build_network(
+    folder: Path, architecture: Architecture, n_classes: int, *, mirrored: bool
+) -> nn.Module:
     """The network with a model folder's weights, float32, in evaluation mode."""
     network = SkinNetwork(architecture, n_classes)
     weights = load_file(folder / WEIGHTS_FILE)
     network.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
     )
-    return network.eval()
+    return Mirrored(network).eval() if mirrored else network.eval()
 
 
-def write_graph(network: SkinNetwork, card: ModelCard, folder: Path) -> None:
+def write_graph(network: nn.Module, card: ModelCard, folder: Path) -> None:
     """Write ``network.xml`` and ``network.bin`` (float16 constants, any height and width)."""
     example = torch.zeros((1, 2 * MULTIPLE, 3 * MULTIPLE, 3), dtype=torch.uint8)
     with warnings.catch_warnings():
@@ -155,7 +161,7 @@ def write_graph(network: SkinNetwork, card: ModelCard, folder: Path) -> None:
 
 
 def _held_out_figures(
-    network: SkinNetwork, source: TrainingFolder, long_side: int, calibration: Calibration
+    network: nn.Module, source: TrainingFolder, long_side: int, calibration: Calibration
 ) -> dict[str, Any]:
     names = source.split["test"]
     device = torch.device("cpu")

@@ -61,6 +61,24 @@ class SkinNetwork(nn.Module):
         return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
+class Mirrored(nn.Module):
+    """A network that looks at each image and its mirror image: the mean of both logits.
+
+    Skin states have no left and right, and the two looks err differently (docs/BENCHMARKS.md).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (n, n_classes, h, w) of images (n, 3, h, w)."""
+        both = self.network(torch.cat([images, images.flip(3)]))
+        plain, mirrored = both.chunk(2)
+        mean: Tensor = (plain + mirrored.flip(3)) / 2
+        return mean
+
+
 class DeployedNetwork(nn.Module):
     """From sRGB pixels to probabilities in one graph, the same for every engine.
 

@@ -18,7 +18,9 @@ class TorchRunner:
 
     def __init__(self, folder: Path, card: ModelCard) -> None:
         check_files(folder, card, (WEIGHTS_FILE,))
-        network = build_network(folder, card.architecture, len(card.classes))
+        network = build_network(
+            folder, card.architecture, len(card.classes), mirrored=card.mirrored
+        )
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if self._device.type == "cuda":
             # By default convolutions round to TF32 and may add up in another order each time.
