@@ -29,7 +29,13 @@ PHOTO_SIZE = (768, 576)
 #: and coarser pixels lose them (docs/BENCHMARKS.md). Steps are many and data without end, so
 #: nothing is stopped early.
 SETTINGS = TrainSettings(
-    long_side=768, crop=320, batch=4, learning_rate=1.5e-3, average=0.999, val_every=3000
+    long_side=768,
+    crop=448,
+    batch=4,
+    learning_rate=1.5e-3,
+    average=0.9993,
+    val_every=2000,
+    val_images=24,
 )
 NOTES = (
     (
@@ -49,10 +55,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="photos and checkpoints")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where models go")
     parser.add_argument("--name", default=DEFAULT_MODEL)
-    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shard", default="1/1", help="K/N renders one of N parts, and no more")
-    parser.add_argument("--steps", type=int, default=16000, help="of training")
+    parser.add_argument("--steps", type=int, default=18000, help="of training")
     parser.add_argument("--init", help="model to start from; random weights without")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--export-only", action="store_true", help="export the last checkpoint")

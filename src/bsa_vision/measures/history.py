@@ -6,8 +6,8 @@ Where a network drew the masks, earlier visits decide:
 
 - where half of a cell or more was counted on one of them, what looks unaffected now is
   re-epithelialised;
-- where a cell was seen on them, neither lost nor mostly healed, what looks re-epithelialised now
-  is unaffected, unless the last look is so long ago that skin can have been lost and covered since,
+- where a cell was seen on them, and neither lost nor healed, what looks re-epithelialised now is
+  unaffected, unless the last look is so long ago that skin can have been lost and covered since,
   or a dressing hid the cell since.
 
 Earlier visits decide about later ones, never the other way round: a visit that is in keeps its
@@ -84,23 +84,22 @@ def decided_cells(visit: VisitEvidence) -> tuple[NDArray[np.bool_], NDArray[np.b
 def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettings) -> CellHistory:
     """What the visits before `day`, as photographed, know of every cell."""
     n_cells = len(earlier[0].evidence.weight)
-    counted, healed = np.zeros(n_cells, np.float32), np.zeros(n_cells, np.float32)
+    counted, affected = np.zeros(n_cells, np.float32), np.zeros(n_cells, np.float32)
     last_look = np.full(n_cells, -np.inf)
     for visit in earlier:
         shares = visit.evidence.probabilities
         counted = np.maximum(counted, shares[:, COUNTED_COLUMNS].sum(axis=1))
-        healed = np.maximum(healed, shares[:, REEPITHELIALISED_COLUMN])
+        affected = np.maximum(affected, shares[:, _AFFECTED_COLUMNS].sum(axis=1))
         # Who draws skin as unaffected says that it never was lost.
         drawn = (visit.evidence.weight > 0) & (visit.evidence.model_share == 0)
         cleared = drawn & (shares[:, _UNAFFECTED_COLUMN] > 1 - settings.intact_below)
-        counted[cleared] = healed[cleared] = 0
+        counted[cleared] = affected[cleared] = 0
         last_look[visit.evidence.weight > 0] = visit.day
         # A wound may begin and heal under a dressing.
         last_look[visit.evidence.hidden] = -np.inf
     return CellHistory(
         lost=np.where(counted >= settings.lost_from, counted, np.float32(0)),
-        intact=(counted < settings.intact_below)
-        & (healed < settings.lost_from)
+        intact=(affected < settings.intact_below)
         & (day - last_look <= settings.covered_after_days),
     )
 

@@ -156,7 +156,7 @@ class CellHistory:
     Attributes
     ----------
     lost : (n_cells,) share that was counted on one of them, 0 where that was not most of the cell.
-    intact : (n_cells,) seen of late, and never lost.
+    intact : (n_cells,) seen of late, and never affected.
     """
 
     lost: NDArray[np.float32]

@@ -101,10 +101,11 @@ class HistorySettings:
 
     Attributes
     ----------
-    lost_from : counted share of a cell from which on it is remembered as lost, and healed share
-        from which on it is remembered as healed. Lower shares are doubts of a network more often
-        than small lesions, and over the visits their maxima would add up.
-    intact_below : counted share of a cell below which, on all earlier visits, it was never lost.
+    lost_from : counted share of a cell from which on it is remembered as lost. Lower shares are
+        doubts of a network more often than small lesions, and over the visits their maxima would
+        add up.
+    intact_below : counted and healed share of a cell below which, on all earlier visits, it never
+        was lost.
     covered_after_days : a look at a cell says nothing of a visit that is more days later, as skin
         can have been lost and covered since. The longest gap between the visits of the trial; the
         literature has re-epithelialisation take one to three weeks.
