@@ -160,6 +160,7 @@ def test_model_folder_is_complete_and_small(model_folder: Path) -> None:
     assert card.digest in text
     assert "Trained on drawn discs." in text
     assert "random start" in text
+    assert "plain and mirrored" in text
 
 
 def test_exporting_with_other_data_is_refused(trained_run: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def model_card_text(card: ModelCard) -> str:
         f"Input: sRGB photo, long side resized to {card.long_side} pixels; works best on photos",
         "corrected against a colour card. Output: class and probabilities per pixel; logits are",
         f"divided by the temperature {card.temperature} before the softmax{_bias(card)}.",
-        *_area_lines(card),
+        *_reading_lines(card),
         "",
         "## How it was made",
         f"- Network: {_network(card.architecture)}.",
@@ -38,10 +38,16 @@ def model_card_text(card: ModelCard) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _area_lines(card: ModelCard) -> list[str]:
-    if card.area_power == 1:
-        return []
-    return [f"For areas, probabilities are raised to {card.area_power:g} and made to sum to one."]
+def _reading_lines(card: ModelCard) -> list[str]:
+    lines = []
+    if card.mirrored:
+        lines.append(
+            "Each photo is looked at twice, plain and mirrored; their logits are averaged."
+        )
+    if card.area_power != 1:
+        power = f"{card.area_power:g}"
+        lines.append(f"For areas, probabilities are raised to {power} and made to sum to one.")
+    return lines
 
 
 def _bias(card: ModelCard) -> str:
