@@ -24,6 +24,7 @@ from bsa_vision.app.score import (
     run_settings,
     started_jobs,
 )
+from bsa_vision.core.provenance import document_digest
 from bsa_vision.measures.history import with_history
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
@@ -57,7 +58,8 @@ def rendered(out: Path, seed: int, workers: int) -> Path:
 def assessed(out: Path, folder: Path, masks: str, model: str | None, workers: int):
     """Evidence of every visit and the plan, computed once."""
     settings = run_settings("personal", masks, model)
-    made_by = (settings.model_digest or "given")[:12]
+    # What was assessed with other settings is assessed again.
+    made_by = document_digest({"model": settings.model_digest, **settings.document()})[:12]
     cache = out / "evidence" / made_by / f"{folder.name}.pickle"
     plan = plan_series(folder, out / "scored" / masks / folder.name, settings, overwrite=True)
     if not isinstance(plan, PlannedSeries):

@@ -2,8 +2,7 @@
 
     python scripts/benchmark_tta.py --data DATA --model NAME [--images 100]
 
-Probabilities of the photo and of its mirror images are averaged, on the test part of a training
-folder.
+On the test part of a training folder, with the calibration of the model's card.
 """
 
 import argparse
@@ -22,9 +21,6 @@ from bsa_vision.segmentation.metrics import class_agreement, confusion, mean_dic
 from bsa_vision.segmentation.model import deployed
 from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
 
-#: Axes of (1, height, width, channels) that are turned round.
-WAYS = {"plain": [()], "mirrored": [(), (2,)], "all four": [(), (2,), (1,), (1, 2)]}
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -34,9 +30,9 @@ def main() -> None:
     given = parser.parse_args()
     folder, model = read_training_folder(given.data), find_model(given.model)
     card, names = read_card(model), tuple(folder.classes.values())
-    network = build_network(model, card.architecture, len(names), mirrored=False)
-    graph = deployed(network, card)
-    for way, flips in WAYS.items():
+    for mirrored in (False, True):
+        network = build_network(model, card.architecture, len(names), mirrored=mirrored)
+        graph = deployed(network, card)
         counts, spent = np.zeros((len(names), len(names)), np.int64), 0.0
         for name in folder.split["test"][: given.images]:
             image, mask = folder.read(name)
@@ -45,7 +41,7 @@ def main() -> None:
             pixels = torch.from_numpy(small)[None]
             started = time.perf_counter()
             with torch.inference_mode():
-                found = sum(graph(pixels.flip(f))[1].flip(f).int() for f in flips)
+                found = graph(pixels)[1]
             spent += time.perf_counter() - started
             found = found[0, : size[1], : size[0]].argmax(dim=2).numpy().astype(np.uint8)
             truth = class_indices(mask, tuple(folder.classes))
@@ -53,7 +49,7 @@ def main() -> None:
             counts += confusion(truth, found, range(len(names)))
         agreement = class_agreement(counts, names)
         line = {
-            "way": way,
+            "mirrored": mirrored,
             "mean_dice": round(mean_dice(agreement) or 0, 4),
             "dice": {a.name: a.dice and round(a.dice, 4) for a in agreement},
             "network_seconds": round(spent, 1),

@@ -112,7 +112,7 @@ TRUNK_FRONT = load_cells().region == 2
 def decided_visit(inferred: np.ndarray) -> VisitEvidence:
     """A visit in which earlier ones decided all of the cells where `inferred` is not 0."""
     shares = np.zeros((N_CELLS, 5), np.float32)
-    shares[:, 1] = 1
+    shares[np.arange(N_CELLS), np.where(inferred > 0, 4, 0)] = 1
     nothing = np.zeros((0, N_CELLS, 5), np.float32)
     everywhere = np.ones(N_CELLS, np.float32)
     evidence = EvidenceMap(shares, everywhere, np.zeros(N_CELLS, bool), nothing, everywhere)

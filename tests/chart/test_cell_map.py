@@ -7,6 +7,7 @@ from tests.chart.scenes import FOCAL, SIZE, body_of, scene
 from bsa_vision.chart.cell_map import REACH_MM, cell_of_pixel, knowing_the_body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.gather import PhotoEvidence, SeenCells, gather, see_cells
+from bsa_vision.chart.regions import REGION_NAMES
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.core.labels import N_LABELS, Label
 
@@ -96,15 +97,21 @@ def test_where_the_body_is_says_nothing_of_its_states(seen):
     np.testing.assert_allclose(ratio, 2, atol=0.2)  # rounded to 255ths
 
 
-def test_a_limb_that_lies_elsewhere_is_not_taken_for_background(seen):
-    """The less sure a cell's place, the further from it skin may be; and nothing is on the body."""
-    sheet_or_skin = open_picture(background=0.3, unaffected=0.7)
+def test_where_the_body_may_lie_elsewhere_it_is_not_said_to_be(seen):
+    skin_or_sheet = open_picture(background=0.6, unaffected=0.4)
     doubtful = replace(seen, sd_mm=np.full(len(seen.cells), 40.0))
-    surely, perhaps = (
-        knowing_the_body(sheet_or_skin, of, SIZE).argmax(axis=2) == Label.BACKGROUND
-        for of in (seen, doubtful)
-    )
-    assert not (perhaps & ~surely).any()
-    assert (surely & ~perhaps).mean() > 0.03
-    nowhere = replace(seen, sd_mm=np.full(len(seen.cells), 60.0))
-    assert knowing_the_body(sheet_or_skin, nowhere, SIZE) is sheet_or_skin
+    found = knowing_the_body(skin_or_sheet, doubtful, SIZE)
+    assert (found.argmax(axis=2) == Label.BACKGROUND).all()
+    nothing = replace(seen, samples=seen.samples - 1e5)
+    assert knowing_the_body(skin_or_sheet, nothing, SIZE) is skin_or_sheet
+
+
+@pytest.mark.parametrize("limb", ["hand", "lower_leg"])
+def test_a_limb_without_landmarks_is_not_taken_for_background(seen, limb):
+    """Its cells are unsure, but there."""
+    of_limb = load_cells().region[seen.cells] == REGION_NAMES.index(limb)
+    assert of_limb.any()
+    unsure = replace(seen, sd_mm=np.where(of_limb, 90.0, seen.sd_mm))
+    skin = open_picture(background=0.25, unaffected=0.75)
+    found = knowing_the_body(skin, unsure, SIZE)
+    assert (at_cells(found, seen)[of_limb].argmax(axis=1) == Label.UNAFFECTED).all()

@@ -7,6 +7,7 @@ from typing import Any
 
 from bsa_vision import __version__
 from bsa_vision.app.series import Series
+from bsa_vision.chart.cell_map import OFF_BODY_ODDS, ON_BODY_ODDS
 from bsa_vision.chart.cells import CHART_VERSION
 from bsa_vision.chart.regions import Weighting
 from bsa_vision.core.errors import InputError
@@ -45,6 +46,7 @@ class RunSettings:
             "masks": self.masks,
             "working_side_px": WORK_SIDE,
             "placement_replicates": REPLICATES,
+            "background_odds": {"on_body": ON_BODY_ODDS, "off_body": OFF_BODY_ODDS},
         }
 
 

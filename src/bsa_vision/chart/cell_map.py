@@ -6,21 +6,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bsa_vision.chart.gather import MAX_PLACEMENT_SD_MM, PhotoEvidence, SeenCells
+from bsa_vision.chart.gather import PhotoEvidence, SeenCells
 from bsa_vision.core.labels import Label
 
 #: Further than this from the middle of any cell that the photo shows, a pixel shows none. Cells are
 #: up to 14 mm wide, and at the rim of the body, where skin is seen too flat, there are none.
 REACH_MM = 20.0
-#: A pixel so near to the middle of a cell lies on the body.
-ON_BODY_MM = 8.0
+#: A pixel so near to the middle of a cell lies on the body, where the cell's place is as sure as
+#: this (one standard deviation): half the width of a forearm.
+ON_BODY_MM, ON_BODY_SD_MM = 8.0, 20.0
 #: A pixel so far from any cell, besides twice the standard deviation of the cell's place, does not.
 OFF_BODY_MM = 80.0
 #: What the odds of background, as the network sees them, are multiplied with on the body and off
-#: it. A tenth of the body is covered in a photo, and two thirds of a photo are not body. Chosen
-#: from five and two on eight rendered patients (docs/BENCHMARKS.md).
-ON_BODY_ODDS = 0.3
-OFF_BODY_ODDS = 10.0
+#: it. A tenth of the body is covered in a photo, and two thirds of a photo are not body; the
+#: network knows part of that. Chosen on eight rendered patients (docs/BENCHMARKS.md).
+ON_BODY_ODDS, OFF_BODY_ODDS = 0.3, 10.0
 
 FloatMap = NDArray[np.float32]
 
@@ -65,16 +65,15 @@ def knowing_the_body(
     full_size : (width, height) of the full-size photo that `seen` refers to.
     """
     height, width = probabilities.shape[:2]
-    sure = seen.sd_mm < MAX_PLACEMENT_SD_MM
-    nearest = _nearest(seen.samples[sure, 0], (height, width), full_size)
-    if not sure.any() or (nearest.index < 0).all():
+    nearest = _nearest(seen.samples[:, 0], (height, width), full_size)
+    if (nearest.index < 0).all():
         return probabilities
-    mm_per_px = (seen.mm_per_px[sure] * full_size[0] / width).astype(np.float32)
-    beyond = (OFF_BODY_MM + 2 * seen.sd_mm[sure]).astype(np.float32)
-    distance_mm = nearest.distance_px * mm_per_px[nearest.index]
+    mm_per_px = (seen.mm_per_px * full_size[0] / width).astype(np.float32)[nearest.index]
+    sd_mm = seen.sd_mm.astype(np.float32)[nearest.index]
+    distance_mm = nearest.distance_px * mm_per_px
     odds = np.ones((height, width), np.float32)
-    odds[distance_mm <= ON_BODY_MM] = ON_BODY_ODDS
-    odds[distance_mm > beyond[nearest.index]] = OFF_BODY_ODDS
+    odds[(distance_mm <= ON_BODY_MM) & (sd_mm <= ON_BODY_SD_MM)] = ON_BODY_ODDS
+    odds[distance_mm > OFF_BODY_MM + 2 * sd_mm] = OFF_BODY_ODDS
     weighed = probabilities.astype(np.float32)
     weighed[..., Label.BACKGROUND] *= odds
     weighed *= 255 / weighed.sum(axis=2, keepdims=True)

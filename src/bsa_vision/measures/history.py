@@ -60,13 +60,13 @@ def with_history(visits: Sequence[VisitEvidence], settings: HistorySettings) -> 
     ordered = sorted(visits, key=lambda visit: visit.day)
     found = ordered[:1]
     for k in range(1, len(ordered)):
-        history = _history(ordered[:k], ordered[k].day, settings)
+        history = _history(found, ordered[k].day, settings)
         found.append(_in_the_light_of(history, ordered[k]))
     return found
 
 
 def decided_cells(visit: VisitEvidence) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Cells of which earlier visits decided most of what a network left open; None where none did.
+    """Cells that earlier visits decided, as the chart shows them; None where there are none.
 
     Returns
     -------
@@ -75,14 +75,13 @@ def decided_cells(visit: VisitEvidence) -> tuple[NDArray[np.bool_], NDArray[np.b
     """
     if visit.inferred is None or not visit.inferred.any():
         return None
-    left = visit.evidence.probabilities
-    healed = (visit.inferred > 0) & (visit.inferred >= left[:, _UNAFFECTED_COLUMN])
-    unaffected = (visit.inferred < 0) & (-visit.inferred >= left[:, REEPITHELIALISED_COLUMN])
-    return healed, unaffected
+    lead = visit.evidence.probabilities[:, REEPITHELIALISED_COLUMN]
+    lead = lead - visit.evidence.probabilities[:, _UNAFFECTED_COLUMN]
+    return (visit.inferred > 0) & (lead > 0), (visit.inferred < 0) & (lead < 0)
 
 
 def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettings) -> CellHistory:
-    """What the visits before `day`, as photographed, know of every cell."""
+    """What the visits before `day`, themselves in the light of those before, know of every cell."""
     n_cells = len(earlier[0].evidence.weight)
     counted, affected = np.zeros(n_cells, np.float32), np.zeros(n_cells, np.float32)
     last_look = np.full(n_cells, -np.inf)
@@ -90,10 +89,6 @@ def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettin
         shares = visit.evidence.probabilities
         counted = np.maximum(counted, shares[:, COUNTED_COLUMNS].sum(axis=1))
         affected = np.maximum(affected, shares[:, _AFFECTED_COLUMNS].sum(axis=1))
-        # Who draws skin as unaffected says that it never was lost.
-        drawn = (visit.evidence.weight > 0) & (visit.evidence.model_share == 0)
-        cleared = drawn & (shares[:, _UNAFFECTED_COLUMN] > 1 - settings.intact_below)
-        counted[cleared] = affected[cleared] = 0
         last_look[visit.evidence.weight > 0] = visit.day
         # A wound may begin and heal under a dressing.
         last_look[visit.evidence.hidden] = -np.inf

@@ -45,7 +45,7 @@ _LIKENESS = {
     frozenset({Label.DETACHED, Label.REEPITHELIALISED}): 1.0,
 }
 _BY_COLUMN = tuple(Label[name.upper()] for name in STATE_NAMES)
-_HEALED_OR_NEVER_LOST = {STATE_NAMES.index("unaffected"), REEPITHELIALISED_COLUMN}
+_HEALED_OR_NEVER_LOST = (STATE_NAMES.index("unaffected"), REEPITHELIALISED_COLUMN)
 LIKENESS = np.array([_LIKENESS[frozenset({_BY_COLUMN[a], _BY_COLUMN[b]})] for a, b in PAIRS])
 
 
@@ -161,7 +161,8 @@ def _draw_confusion(
 ) -> Floats:
     """Let look-alike states exchange area within each row; totals of the rows stay.
 
-    Healed skin that was counted on an earlier visit is not unaffected, whatever it looks like.
+    What earlier visits know holds: skin that was lost is not unaffected, whatever it looks like,
+    and skin that never was affected is not healed.
     """
     mix = np.array([visit.model_share, 1 - visit.model_share])
     confusion = mix @ [settings.model_confusion_sd, settings.given_confusion_sd]
@@ -172,10 +173,12 @@ def _draw_confusion(
     shared = settings.series_share
     common = np.sqrt(shared) * series.confusion + np.sqrt(1 - shared) * own
     z = common[:, None, :] + settings.row_ratio * by_row
-    unsettled = _unsettled_share(rows, visit, chart)
     moved = rows.copy()
     for k, (a, b) in enumerate(PAIRS):
-        part = unsettled if {a, b} == _HEALED_OR_NEVER_LOST else 1.0
+        part: Floats | float = 1.0
+        if (a, b) == _HEALED_OR_NEVER_LOST:
+            towards_healed = z[:, :, k] > 0
+            part = np.where(towards_healed, *_unsettled_shares(rows, visit, chart))
         alike = np.sqrt(rows[:, :, a] * rows[:, :, b] * part)
         flow = z[:, :, k] * (confusion * LIKENESS[k] * alike + border * split[:, k] * part)
         moved[:, :, a] -= flow
@@ -183,15 +186,24 @@ def _draw_confusion(
     return _renormalised(np.maximum(moved, 0.0), rows[0].sum(axis=1))
 
 
-def _unsettled_share(rows: Floats, visit: VisitEvidence, chart: ChartFacts) -> Floats:
-    """Share of the healed skin of each row that may never have been lost, (S, n_rows)."""
-    healed = rows[:, :, REEPITHELIALISED_COLUMN]
+def _unsettled_shares(
+    rows: Floats, visit: VisitEvidence, chart: ChartFacts
+) -> tuple[Floats, Floats]:
+    """Of the unaffected skin of each row what may be healed, and the other way: (S, n_rows) each.
+
+    Earlier visits settle that healed skin was lost, and that unaffected skin never was affected.
+    """
     if visit.history is None:
-        return np.ones_like(healed)
-    shares = visit.evidence.probabilities[:, REEPITHELIALISED_COLUMN]
-    settled = chart.row_sums(chart.weights * np.minimum(visit.history.lost, shares))
-    left: Floats = np.maximum(healed - settled, 0.0)
-    return np.divide(left, healed, out=np.zeros_like(left), where=healed > 0)
+        return np.ones_like(rows[:, :, 0]), np.ones_like(rows[:, :, 0])
+    shares = visit.evidence.probabilities[:, _HEALED_OR_NEVER_LOST]
+    intact = np.where(visit.history.intact, shares[:, 0], 0)
+    lost = np.minimum(visit.history.lost, shares[:, 1])
+    found = []
+    for column, settled in zip(_HEALED_OR_NEVER_LOST, (intact, lost), strict=True):
+        whole = rows[:, :, column]
+        left = np.maximum(whole - chart.row_sums(chart.weights * settled), 0.0)
+        found.append(np.divide(left, whole, out=np.zeros_like(left), where=whole > 0))
+    return found[0], found[1]
 
 
 def _draw_chart(rows: Floats, series: SeriesDraws, settings: IntervalSettings) -> Floats:
