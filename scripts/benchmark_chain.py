@@ -51,7 +51,7 @@ def main() -> None:
         took = time.perf_counter() - started
         report(outcome, json.loads((folder / "truth" / "truth.json").read_text()))
         show_confusion(outcome.out / "masks", folder / "truth")
-        show_reliability(folder, args.model or default_model())
+        show_network(folder, args.model or default_model())
         photos = sum(len(visit["photos"]) for visit in outcome.document["visits"])
         print(f"{photos} photos in {took:.0f} s: {photos / took:.2f} photos/s")
 
@@ -96,17 +96,24 @@ def show_confusion(masks: Path, truth: Path) -> None:
         print(f"{agreement.name:17s}{shares}{dice:>10s}")
 
 
-def show_reliability(folder: Path, model: str) -> None:
-    """How often the most probable class is right, by its probability, over all photos."""
+def show_network(folder: Path, model: str) -> None:
+    """The network alone: Dice, and how often the most probable class is right, by probability.
+
+    It knows neither where the body is nor earlier visits.
+    """
     segmenter = load_segmenter(model)
-    table = np.zeros((3, BINS))
+    table, counts = np.zeros((3, BINS)), np.zeros((N_LABELS, N_LABELS), np.int64)
     for path in sorted((folder / "truth").rglob("*.mask.png")):
         stem = path.relative_to(folder / "truth").as_posix().removesuffix(".mask.png")
         photo = prepared_photo(folder / f"{stem}.jpg", segmenter.classes)
-        found = segmenter.segment(photo.pixels).probabilities
+        segmented = segmenter.segment(photo.pixels)
+        found = segmented.probabilities
         truth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         truth = cv2.resize(truth, found.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        counts += confusion(truth, segmented.labels, range(N_LABELS))
         table += tally(found.transpose(2, 0, 1).astype(np.float32) / 255, truth)
+    dice = {a.name: round(a.dice, 3) for a in class_agreement(counts, LABEL_NAMES) if a.dice}
+    print(f"network alone: {dice}")
     document = reliability_document(table)
     print(f"expected calibration error {document['ece']:.4f}")
     for row in document["bins"]:
