@@ -24,7 +24,7 @@ class IntervalSettings:
         skin, so that an unaffected seen half does not make the other half certain.
     model_confusion_sd : share of the geometric mean of two look-alike states that a network swaps
         between them, in a whole visit. As large as the shipped weights need for nominal 90 %
-        intervals of counted BSA to hold 90 % of 40 visits of 20 rendered patients; checked on 20
+        intervals of counted BSA to hold 90 % of 24 visits of 6 rendered patients; checked on 6
         others (docs/BENCHMARKS.md).
     given_confusion_sd : the same for masks drawn by people.
     model_border_sd, given_border_sd : share of the skin that is split between two states (borders
@@ -45,9 +45,9 @@ class IntervalSettings:
     fill_length_cm: float = 8.0
     unseen_logit_sd: float = 0.7
     unseen_prior_percent: float = 1.0
-    model_confusion_sd: float = 0.6
+    model_confusion_sd: float = 0.4
     given_confusion_sd: float = 0.015
-    model_border_sd: float = 1.5
+    model_border_sd: float = 1.0
     given_border_sd: float = 0.25
     row_ratio: float = 0.7
     series_share: float = 0.5
