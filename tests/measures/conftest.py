@@ -6,22 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from bsa_vision.chart.fuse import EvidenceMap
 from bsa_vision.measures.records import ChartFacts
 
 #: Regions along the tube from its top; the middle one is a pair, split by side.
 REGION_NAMES = ("head", "trunk", "thigh", "lower leg")
 PAIRED = np.array([False, False, True, True])
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Evidence made by hand; the fields of the fused map."""
-
-    probabilities: np.ndarray
-    weight: np.ndarray
-    hidden: np.ndarray
-    replicates: np.ndarray
-    model_share: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,11 +76,11 @@ def evidence_of(
     hidden: np.ndarray | None = None,
     replicates: np.ndarray | None = None,
     model_share: float | np.ndarray = 1.0,
-) -> Evidence:
+) -> EvidenceMap:
     """Certain evidence: state column of each cell (n,), where assessed."""
     probabilities = np.eye(5, dtype=np.float32)[states] * assessed[:, None]
     nowhere = np.zeros(len(states), dtype=bool)
-    return Evidence(
+    return EvidenceMap(
         probabilities.astype(np.float32),
         assessed.astype(np.float32),
         nowhere if hidden is None else hidden & ~assessed,
@@ -110,5 +100,5 @@ def build_tube() -> Callable[..., Tube]:
 
 
 @pytest.fixture(scope="session")
-def observe() -> Callable[..., Evidence]:
+def observe() -> Callable[..., EvidenceMap]:
     return evidence_of

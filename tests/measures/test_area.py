@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bsa_vision.measures.area import fill_unassessed, measure_area
-from bsa_vision.measures.records import ChartFacts
+from bsa_vision.measures.records import ChartFacts, VisitEvidence
 
 FILL_LENGTH_CM = 8.0
 
@@ -133,9 +133,12 @@ def test_rows_are_regions_by_side(tube):
     )
 
 
-def test_records_refuse_what_does_not_fit(tube):
+def test_records_refuse_what_does_not_fit(tube, observe):
     chart = tube.chart
     with pytest.raises(ValueError, match="sum to 100"):
         ChartFacts(chart.weights * 2, chart.areas_cm2, chart.row, chart.rows, chart.edges)
     with pytest.raises(ValueError, match="one weight, area and row"):
         ChartFacts(chart.weights, chart.areas_cm2[:-1], chart.row, chart.rows, chart.edges)
+    states, everywhere = np.zeros(chart.n_cells, dtype=int), np.ones(chart.n_cells, dtype=bool)
+    with pytest.raises(ValueError, match="model share"):
+        VisitEvidence(0, observe(states, everywhere, model_share=1.5))

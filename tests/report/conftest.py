@@ -1,10 +1,9 @@
 """Documents made by measuring a strip of cells by hand."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
+from bsa_vision.chart.fuse import EvidenceMap
 from bsa_vision.chart.patient import Patient
 from bsa_vision.measures.records import ChartFacts, VisitEvidence
 from bsa_vision.measures.series import measure_series
@@ -13,15 +12,6 @@ from bsa_vision.report.results import PhotoFacts, Provenance, SeriesFacts, resul
 
 PATIENT = Patient("PH-0007", "female", 44.0, 165.0, 62.0)
 N_CELLS = 200
-
-
-@dataclass(frozen=True)
-class Evidence:
-    probabilities: np.ndarray
-    weight: np.ndarray
-    hidden: np.ndarray
-    replicates: np.ndarray
-    model_share: np.ndarray
 
 
 def chart():
@@ -45,7 +35,7 @@ def visit(day, detached, healed, seen=190):
     hidden = ~assessed & (cells % 2 == 0)
     none = np.zeros((0, N_CELLS, 5), dtype=np.float32)
     weight = assessed.astype(np.float32)
-    return VisitEvidence(day, Evidence(probabilities, weight, hidden, none, model_share=weight))
+    return VisitEvidence(day, EvidenceMap(probabilities, weight, hidden, none, model_share=weight))
 
 
 def scored(day, name, **changes):

@@ -15,11 +15,12 @@ numbers. What people drew stays as they drew it, and redness stays redness.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bsa_vision.chart.fuse import EvidenceMap
 from bsa_vision.measures.records import (
     COUNTED_COLUMNS,
     REEPITHELIALISED_COLUMN,
@@ -33,17 +34,6 @@ _AFFECTED_COLUMNS = [*COUNTED_COLUMNS, REEPITHELIALISED_COLUMN]
 _UNAFFECTED_COLUMN = STATE_NAMES.index("unaffected")
 
 FloatMap = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class RememberedEvidence:
-    """The evidence of a visit in the light of the visits before; see `CellEvidence`."""
-
-    probabilities: FloatMap
-    weight: FloatMap
-    hidden: NDArray[np.bool_]
-    replicates: FloatMap
-    model_share: FloatMap
 
 
 def with_history(visits: Sequence[VisitEvidence], settings: HistorySettings) -> list[VisitEvidence]:
@@ -107,7 +97,7 @@ def _in_the_light_of(history: CellHistory, visit: VisitEvidence) -> VisitEvidenc
         _pass_on(shares, _to_healed(shares, history, evidence.model_share))
     probabilities = evidence.probabilities.copy()
     _pass_on(probabilities, inferred)
-    remembered = RememberedEvidence(
+    remembered = EvidenceMap(
         probabilities, evidence.weight, evidence.hidden, replicates, evidence.model_share
     )
     return replace(visit, evidence=remembered, history=history, inferred=inferred)

@@ -190,6 +190,10 @@ class VisitEvidence:
         if replicates[1:] != (n, N_STATES):
             msg = f"VisitEvidence: need replicates (R, {n}, {N_STATES}), got {replicates}"
             raise ValueError(msg)
+        share = self.evidence.model_share
+        if share.shape != (n,) or not ((share >= 0) & (share <= 1)).all():
+            msg = f"VisitEvidence: need a model share in 0..1 for each of {n} cells"
+            raise ValueError(msg)
 
     @property
     def model_share(self) -> float:
