@@ -30,7 +30,7 @@ from bsa_vision.segmentation.api import Segmenter, sharpened
 #: photos a third of the work.
 DECODE_SIDE = 2000
 #: Long side on which pictures are made and masks are found; the network's own size.
-WORK_SIDE = 768
+WORK_SIDE = 1024
 #: Perturbed placements gathered per photo for the intervals.
 REPLICATES = 8
 #: Where the sheet's tilt is not known, its scale keeps it in: 1.4 times too large at 60 degrees.

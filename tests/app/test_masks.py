@@ -12,6 +12,7 @@ from bsa_vision.app.masks import predict_masks, prediction_document
 from bsa_vision.app.progress import ProgressEvent, silent
 from bsa_vision.calibration.sheets import A4_CLASSIC
 from bsa_vision.core.errors import InputError
+from bsa_vision.pipeline import WORK_SIDE
 from bsa_vision.segmentation.api import Segmentation
 from bsa_vision.segmentation.card import SKIN_CLASSES
 
@@ -79,7 +80,10 @@ class _SkinSeen(_RedIsWound):
 @pytest.mark.parametrize(
     ("classes", "size", "cast"),
     # White paper in this light is (226, 209, 173) in sRGB; neutral once corrected.
-    [(SKIN_CLASSES, (576, 768), 0), ({0: "background", 1: "wound"}, (900, 1200), 53)],
+    [
+        (SKIN_CLASSES, (WORK_SIDE * 3 // 4, WORK_SIDE), 0),
+        ({0: "background", 1: "wound"}, (900, 1200), 53),
+    ],
     ids=["skin labels", "other labels"],
 )
 def test_only_a_model_of_the_skin_labels_sees_the_photo_as_score_prepares_it(

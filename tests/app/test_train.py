@@ -11,6 +11,8 @@ from tests.segmentation.conftest import write_folder
 from bsa_vision.app.train import _long_side, _prepare, train_model
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES
+from bsa_vision.pipeline import WORK_SIDE
+from bsa_vision.segmentation.card import find_model, read_card
 from bsa_vision.segmentation.dataset import TrainingFolder, check_codes, read_training_folder
 
 
@@ -82,10 +84,11 @@ def test_a_model_is_not_trained_over(tmp_path: Path) -> None:
 def test_the_skin_states_have_the_resolution_of_scoring(tmp_path: Path) -> None:
     folder = read_training_folder(write_folder(tmp_path / "x", 6))
     assert _long_side(folder, None, None) == 256
-    assert _long_side(folder, "skin-states-1", None) == 512
-    assert _long_side(folder, "skin-states-1", 640) == 640
-    with pytest.raises(InputError, match="long side of 768"):
-        _long_side(folder, None, 1024)
+    start = read_card(find_model("skin-states-1"))
+    assert _long_side(folder, start, None) == 512
+    assert _long_side(folder, start, 640) == 640
+    with pytest.raises(InputError, match=f"long side of {WORK_SIDE}"):
+        _long_side(folder, None, WORK_SIDE + 32)
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("HEIF", "heic"), ("TIFF", "tif"), ("JPEG", "jpg")])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +46,17 @@ def pretend(
 
 
 def fitted(
-    root: Path, names: int = 12, frequencies: tuple[float, ...] | None = None
+    root: Path,
+    names: int = 12,
+    frequencies: tuple[float, ...] | None = None,
+    start: Calibration | None = None,
 ) -> Calibration:
     folder = read_training_folder(root)
+    # As many classes as the pretended logits.
+    folder = replace(folder, classes={code: folder.classes[code] for code in range(3)})
     picked = sorted(folder.images)[:names]
     wanted = None if frequencies is None else np.array(frequencies)
-    return fit_calibration(nn.Identity(), folder, picked, 128, wanted)
+    return fit_calibration(nn.Identity(), folder, picked, 128, wanted, start)
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])
@@ -81,6 +87,24 @@ def test_the_biases_undo_what_training_favoured(
     probabilities = many.probabilities(torch.full((3, 2, 2), 0.7))
     assert probabilities.sum(dim=0) == pytest.approx(np.ones((2, 2)))
     assert torch.all(probabilities[0] > probabilities[2])
+
+
+def test_the_model_started_from_is_believed_until_patients_say_otherwise(
+    monkeypatch: pytest.MonkeyPatch, training_folder: Path
+) -> None:
+    pretend(monkeypatch, 1.5, (-1.0, 0.0, 1.0))
+    right = Calibration(1.5, (1.0, 0.0, -1.0))
+    again = fitted(training_folder, names=1, start=right)
+    assert again.temperature == pytest.approx(1.5, rel=0.05)
+    assert again.bias == pytest.approx(right.bias, abs=0.1)
+    # A start that is wrong by two: six patients take back more of it than one, and not all.
+    wrong = Calibration(1.5, (-1.0, 0.0, 1.0))
+    one, six = (fitted(training_folder, names, start=wrong).bias[0] for names in (1, 12))
+    assert -1 < one < six - 0.1 < 1
+    # Nobody to ask: the start's own.
+    monkeypatch.setattr(calibrate, "held_out_logits", lambda *_: iter(()))
+    assert fitted(training_folder, names=0, start=wrong) == wrong
+    assert fitted(training_folder, names=0) == Calibration(1.0, (0.0, 0.0, 0.0))
 
 
 def test_a_temperature_stays_within_its_limits(

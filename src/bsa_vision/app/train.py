@@ -20,6 +20,7 @@ from bsa_vision.report.training_curves import draw_curves
 from bsa_vision.segmentation.card import (
     CARD_FILE,
     SKIN_CLASSES,
+    ModelCard,
     file_sha256,
     find_model,
     read_card,
@@ -39,6 +40,7 @@ from bsa_vision.segmentation.predict import ModelSegmenter, load_segmenter
 from bsa_vision.segmentation.train import (
     TrainSettings,
     default_settings,
+    kind_of_start,
     train,
     usual_long_side,
 )
@@ -91,8 +93,10 @@ def train_model(
     for reason in unreadable.values():
         report(f"Left out: {reason}")
     n_train = len(set(folder.split["train"]) - set(unreadable))
-    settings = default_settings(n_train, steps, fine_tune=init is not None, seed=seed)
-    long_side = _long_side(folder, init, long_side)
+    start = None if init is None else read_card(find_model(init))
+    kind = kind_of_start(start, folder.classes)
+    settings = default_settings(n_train, steps, start=kind, seed=seed)
+    long_side = _long_side(folder, start, long_side)
     settings = replace(settings, minutes=minutes, long_side=long_side)
     report(f"{n_train} images to train on, {settings.steps} steps at most.")
     try:
@@ -129,7 +133,7 @@ def _check_out(out: Path) -> None:
         raise InputError(reason, "Choose another output folder.")
 
 
-def _long_side(folder: TrainingFolder, init: str | None, given: int | None) -> int:
+def _long_side(folder: TrainingFolder, start: ModelCard | None, given: int | None) -> int:
     """The resolution that was asked for, that of the model to start from, or what suits the images.
 
     Raises
@@ -138,7 +142,7 @@ def _long_side(folder: TrainingFolder, init: str | None, given: int | None) -> i
         When it is more than scoring gives a model of the skin states.
     """
     if given is None:
-        return usual_long_side(folder) if init is None else read_card(find_model(init)).long_side
+        return usual_long_side(folder) if start is None else start.long_side
     if given > WORK_SIDE and dict(folder.classes) == SKIN_CLASSES:
         reason = f"--long-side {given}: scoring shows photos at a long side of {WORK_SIDE}."
         raise InputError(reason, f"Give {WORK_SIDE} or less for a model of the skin states.")

@@ -36,9 +36,12 @@ LIMITS = (0.25, 4.0)
 BINS = 15
 #: Every how many pixels, in each direction, an image is looked at when the calibration is fitted.
 STRIDE = 4
-#: Spread of biases before any patient is seen, and how many independent looks a patient is worth
-#: (neighbouring pixels say the same): a few patients cannot move the biases far.
-BIAS_SPREAD, LOOKS_PER_PATIENT = 2.0, 10
+#: Spread of biases before any patient is seen: round zero, and round those of the model that
+#: training started from.
+BIAS_SPREAD, TUNED_BIAS_SPREAD = 2.0, 0.2
+#: How many independent looks a patient is worth (neighbouring pixels say the same): a few patients
+#: cannot move the biases far.
+LOOKS_PER_PATIENT = 10
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def fit_calibration(
     names: Sequence[str],
     long_side: int,
     frequencies: NDArray[np.float64] | None = None,
+    start: Calibration | None = None,
 ) -> Calibration:
     """The calibration of least negative log-likelihood per pixel on held-out images, 3 decimals.
 
@@ -66,33 +70,41 @@ def fit_calibration(
     these classes on pixels that are not background, and then the background's bias is that of all
     pixels. Biases are drawn towards zero, the less the more patients there are, and their mean is
     zero. Pixels are weighted so that the classes have the `frequencies` (n_classes,), where given.
+    `start` is the calibration of the model that training started from: its biases take the place
+    of zero, and it is the result where there is nothing to fit on.
     """
+    spread = BIAS_SPREAD if start is None else TUNED_BIAS_SPREAD
+    start = start or Calibration(1.0, (0.0,) * len(folder.classes))
     logits, targets = [], []
     for found, truth in held_out_logits(network, folder, names, long_side, torch.device("cpu")):
         target = torch.from_numpy(truth[::STRIDE, ::STRIDE].astype(np.int64)).ravel()
         kept = target != IGNORED
-        sampled = found[:, ::STRIDE, ::STRIDE].flatten(1).T
-        logits.append(sampled[kept])
+        sampled = found[:, ::STRIDE, ::STRIDE].flatten(1).T[kept]
+        logits.append(sampled / start.temperature + torch.tensor(start.bias))
         targets.append(target[kept])
+    if not any(map(len, targets)):
+        return start
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     n = all_logits.shape[1]
-    if not len(all_targets):
-        return Calibration(1.0, (0.0,) * n)
     looks = LOOKS_PER_PATIENT * len({folder.patients[name] for name in names})
+    # Cost of a squared bias, beside the mean cost of a pixel.
+    pull = 1 / (2 * spread**2 * looks)
     met = torch.bincount(all_targets, minlength=n).double()
     wanted = met if frequencies is None else torch.from_numpy(frequencies)
     weights = torch.where(met > 0, wanted / met.clamp(min=1), 0.0).float()
-    others = [k for k, code in enumerate(folder.classes) if code != Label.BACKGROUND and k < n]
+    others = [k for k, code in enumerate(folder.classes) if code != Label.BACKGROUND]
     if len(others) < n and int((met[others] > 0).sum()) >= 2:
-        temperature, bias = _fit_on_the_patient(all_logits, all_targets, weights, others, looks)
+        temperature, bias = _fit_on_the_patient(all_logits, all_targets, weights, others, pull)
     else:
-        temperature, bias = _most_likely(all_logits, all_targets, weights, looks)
+        temperature, bias = _most_likely(all_logits, all_targets, weights, pull)
+    bias += np.array(start.bias) / temperature
     bias -= bias.mean()
+    temperature *= start.temperature
     return Calibration(round(temperature, 3), tuple(np.round(bias, 3).tolist()))
 
 
 def _fit_on_the_patient(
-    logits: Tensor, targets: Tensor, weights: Tensor, others: list[int], looks: int
+    logits: Tensor, targets: Tensor, weights: Tensor, others: list[int], pull: float
 ) -> tuple[float, NDArray[np.float64]]:
     """Temperature and biases of the classes but one, then the bias of that one, the background."""
     (background,) = set(range(logits.shape[1])) - set(others)
@@ -101,16 +113,15 @@ def _fit_on_the_patient(
     patient = targets != background
     states = logits[:, others]
     temperature, bias = _most_likely(
-        states[patient], place[targets[patient]], weights[others], looks
+        states[patient], place[targets[patient]], weights[others], pull
     )
     among = (states / temperature + torch.from_numpy(bias).float()).logsumexp(dim=1)
     lead = logits[:, background] / temperature - among
     each = weights[targets]
 
     def cost(value: float) -> float:
-        surprise = value**2 / (2 * BIAS_SPREAD**2 * looks)
         losses = functional.softplus(torch.where(patient, lead + value, -lead - value))
-        return float((losses * each).sum() / each.sum()) + surprise
+        return float((losses * each).sum() / each.sum()) + pull * value**2
 
     whole = np.zeros(logits.shape[1])
     whole[others] = bias
@@ -119,7 +130,7 @@ def _fit_on_the_patient(
 
 
 def _most_likely(
-    logits: Tensor, targets: Tensor, weights: Tensor, looks: int
+    logits: Tensor, targets: Tensor, weights: Tensor, pull: float
 ) -> tuple[float, NDArray[np.float64]]:
     """Temperature, and biases (n,), of logits (pixels, n) whose classes are `targets` (pixels,)."""
     n = logits.shape[1]
@@ -127,8 +138,8 @@ def _most_likely(
     def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         free = torch.tensor(values, dtype=torch.float32, requires_grad=True)
         scaled = logits / free[0].exp() + free[1:]
-        surprise = (free[1:] ** 2).sum() / (2 * BIAS_SPREAD**2 * looks)
-        whole = functional.cross_entropy(scaled, targets, weight=weights) + surprise
+        whole = functional.cross_entropy(scaled, targets, weight=weights)
+        whole = whole + pull * (free[1:] ** 2).sum()
         (slope,) = torch.autograd.grad(whole, free)
         return float(whole.detach()), slope.numpy().astype(np.float64)
 

@@ -78,12 +78,15 @@ def export_model(
     _write_weights(kept_weights(run / CHECKPOINT), folder / WEIGHTS_FILE)
     network = build_network(folder, architecture, len(source.classes), mirrored=MIRRORED)
     long_side = int(settings["long_side"])
-    calibration, held_out = Calibration(1.0, (0.0,) * len(source.classes)), None
-    if source.split["val"]:
-        frequencies = (
-            count_pixels(source, source.split["train"]).astype(np.float64) if travels else None
-        )
-        calibration = fit_calibration(network, source, source.split["val"], long_side, frequencies)
+    begun = (record["init"] or {}).get("calibration")
+    start = Calibration(begun["temperature"], tuple(begun["bias"])) if begun else None
+    frequencies = (
+        count_pixels(source, source.split["train"]).astype(np.float64) if travels else None
+    )
+    calibration = fit_calibration(
+        network, source, source.split["val"], long_side, frequencies, start
+    )
+    held_out = None
     if source.split["test"]:
         held_out = _held_out_figures(network, source, long_side, calibration)
     card = ModelCard(

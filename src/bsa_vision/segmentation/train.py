@@ -8,15 +8,17 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from bsa_vision.core.errors import InputError
@@ -60,11 +62,20 @@ NETWORK = Architecture(
 )
 #: Limits of the long side that is chosen for photos of a folder, network pixels.
 LONG_SIDES = (256, 768)
-
-#: Side of the crops where none is given, network pixels; no more than a photo's long side.
-USUAL_CROP = 256
+#: Least side of the crops where none is given, network pixels, unless photos have less. Larger
+#: photos are learnt from in crops of half their long side, or too little is seen at once.
+LEAST_CROP = 256
 
 Progress = Callable[[dict[str, Any]], None]
+#: What training starts from: random weights, a model of other classes, whose head is new, or a
+#: model of the same classes, taken over whole.
+Start = Literal["random", "other classes", "same classes"]
+#: Peak learning rates from each. The more is right already, the less may be undone.
+LEARNING_RATES: Mapping[Start, float] = {
+    "random": 2.5e-3,
+    "other classes": 1e-3,
+    "same classes": 2e-4,
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,7 @@ class TrainSettings:
     long_side : network pixels of a photo's long side; None takes that of the model started from,
         or the usual one of the folder's images.
     crop, batch : side of the square crops, network pixels, a multiple of 32, and crops per step;
-        None for `USUAL_CROP`.
+        None for half the long side, or `LEAST_CROP`.
     steps : most steps of the optimiser; the learning rate follows their spent share.
     minutes : training time (evaluation apart) that `steps` is cut down to; None for no limit. What
         a step costs is measured once, so such a run is not the same on another machine.
@@ -85,6 +96,8 @@ class TrainSettings:
     average : decay of the exponential moving average of the weights, which is what is kept.
     class_power : how far rare classes are favoured (`losses.class_weights`), 0 for not at all.
     dice_share : weight of the soft Dice loss beside cross-entropy.
+    keep_statistics : normalise by the means and variances of the model started from instead of
+        each batch's own: crops of a few photos are a poor sample of the photos to come.
     loss_spacing : the loss looks at one pixel of each block of this side. Networks decide on every
         fourth pixel, and at full resolution it would cost a fifth to a third of a step.
     seed : of the weights and of the crops.
@@ -107,6 +120,7 @@ class TrainSettings:
     average: float = 0.998
     class_power: float = 0.35
     dice_share: float = 0.5
+    keep_statistics: bool = False
     loss_spacing: int = 2
     seed: int = 0
     workers: int = 1
@@ -122,7 +136,7 @@ class TrainSettings:
 
 
 def default_settings(
-    n_train: int, steps: int | None = None, *, fine_tune: bool, seed: int = 0
+    n_train: int, steps: int | None = None, *, start: Start, seed: int = 0
 ) -> TrainSettings:
     """Settings that suit a number of training images, from tens to thousands.
 
@@ -131,15 +145,24 @@ def default_settings(
     as many as from a trained model, whose weights a high learning rate would undo.
     """
     if steps is None:
-        steps = int(np.clip(100 * np.sqrt(n_train), 300, 12_000)) * (1 if fine_tune else 2)
+        steps = int(np.clip(100 * np.sqrt(n_train), 300, 12_000)) * (2 if start == "random" else 1)
     return TrainSettings(
         steps=steps,
-        learning_rate=1e-3 if fine_tune else 2.5e-3,
+        learning_rate=LEARNING_RATES[start],
+        keep_statistics=start == "same classes",
         average=float(np.clip(1 - 10 / steps, 0.9, 0.998)),
         val_every=min(max(25, steps // 20), steps),
         patience=8,
         seed=seed,
     )
+
+
+def kind_of_start(card: ModelCard | None, classes: Mapping[int, str]) -> Start:
+    """What a model, or none, is to a training folder of these classes; their order counts."""
+    if card is None:
+        return "random"
+    same = tuple(card.classes.items()) == tuple(classes.items())
+    return "same classes" if same else "other classes"
 
 
 def train(
@@ -173,8 +196,9 @@ def train(
     folder = read_training_folder(data)
     start = None if init is None else find_model(init)
     card = None if start is None else read_card(start)
+    kind = kind_of_start(card, folder.classes)
     if settings is None:
-        settings = default_settings(len(folder.split["train"]), fine_tune=init is not None)
+        settings = default_settings(len(folder.split["train"]), start=kind)
     settings = _completed(settings, card, folder)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
@@ -193,7 +217,7 @@ def train(
         "photos": sorted({*folder.photo_digests(), *_photos_of(card)}),
         "classes": {str(code): name for code, name in folder.classes.items()},
         "settings": json.loads(json.dumps(asdict(settings))),
-        "init": None if card is None else {"name": card.name, "digest": card.digest},
+        "init": None if card is None else _of_start(card, kind),
         "versions": _versions(),
         "device": str(device),
     }
@@ -206,6 +230,14 @@ def _photos_of(card: ModelCard | None) -> tuple[str, ...]:
     return () if card is None else tuple(card.training.get("photos", ()))
 
 
+def _of_start(card: ModelCard, kind: Start) -> dict[str, Any]:
+    """What the record says of the model started from, with its calibration where that fits."""
+    named: dict[str, Any] = {"name": card.name, "digest": card.digest}
+    if kind == "same classes" and card.bias:
+        named["calibration"] = {"temperature": card.temperature, "bias": card.bias}
+    return named
+
+
 def _completed(
     settings: TrainSettings, card: ModelCard | None, folder: TrainingFolder
 ) -> TrainSettings:
@@ -214,7 +246,8 @@ def _completed(
         settings = replace(settings, architecture=card.architecture)
     usual = usual_long_side(folder) if card is None else card.long_side
     long_side = settings.long_side or usual
-    crop = settings.crop or min(USUAL_CROP, MULTIPLE * max(1, long_side // MULTIPLE))
+    usual_crop = max(long_side // 2, min(LEAST_CROP, long_side))
+    crop = settings.crop or MULTIPLE * max(1, usual_crop // MULTIPLE)
     return replace(settings, long_side=long_side, crop=crop)
 
 
@@ -234,12 +267,35 @@ class _InMixedPrecision(nn.Module):
         super().__init__()
         self.network, self._device = network, device.type
         self._half = bfloat16_pays(device)
+        if self._half and device.type == "cpu":
+            for module in network.modules():
+                if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
+                    module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
 
     def forward(self, images: Tensor, spacing: int) -> Tensor:
         """Logits of sRGB images, see `SkinNetwork.forward`."""
         with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
             logits: Tensor = self.network(normalise(images), spacing)
         return logits
+
+
+def _in_float32(convolution: nn.Conv2d, images: Tensor) -> Tensor:
+    """A convolution outside mixed precision.
+
+    On processors torch 2.12 gives wrong gradients in bfloat16, silently, for the weights of a
+    depthwise dilated convolution whose input is 30 pixels wide or more (crops of 480).
+    """
+    with torch.autocast("cpu", enabled=False):
+        weight, bias = convolution.weight, convolution.bias
+        return functional.conv2d(
+            images.float(),
+            weight,
+            bias,
+            convolution.stride,
+            convolution.padding,
+            convolution.dilation,
+            convolution.groups,
+        )
 
 
 class _Trainer:
@@ -315,6 +371,10 @@ class _Trainer:
 
     def _step(self, loss: nn.Module, images: Tensor, target: Tensor) -> float:
         self._network.train()
+        if self._settings.keep_statistics:
+            for module in self._network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         # Dropout must not depend on what was drawn before an interruption.
         torch.manual_seed(self._settings.seed * 1_000_003 + self._run.step)
         images = images.to(self._device).contiguous(memory_format=torch.channels_last)
@@ -326,7 +386,10 @@ class _Trainer:
         value: Tensor = loss(logits, judged)
         self._run.optimiser.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]  # torch has no types here
-        nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+        norm = nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
+        if not torch.isfinite(norm):
+            msg = f"Training broke off at step {self._run.step + 1}: the gradient is no number."
+            raise InputError(msg, "Give the command again: it goes on from the last checkpoint.")
         self._run.optimiser.step()
         return float(value.detach())
 
@@ -389,7 +452,7 @@ def load_model_weights(
     """
     check_files(model, card, (WEIGHTS_FILE,))
     weights = load_file(model / WEIGHTS_FILE)
-    same_classes = tuple(card.classes.items()) == tuple(classes.items())
+    same_classes = kind_of_start(card, classes) == "same classes"
     wanted = {
         key: value
         for key, value in network.state_dict().items()
