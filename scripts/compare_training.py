@@ -62,7 +62,7 @@ _NETWORKS = {
     "unet mobilenetv4-small": Architecture("tu-mobilenetv4_conv_small_050", _UNET),
 }
 #: Smaller crops than the shipped weights learn from: minutes are few, steps should not be.
-_BASE = replace(SETTINGS, crop=320, average=0.999)
+_BASE = replace(SETTINGS, long_side=768, crop=320, average=0.999)
 VARIANTS: dict[str, TrainSettings] = {
     **{name: replace(_BASE, architecture=network) for name, network in _NETWORKS.items()},
     "loss cross-entropy": replace(_BASE, class_power=0.0, dice_share=0.0),

@@ -14,20 +14,21 @@ from torch import nn
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.segmentation.card import WEIGHTS_FILE, Architecture, read_card
-from bsa_vision.segmentation.dataset import IGNORED
+from bsa_vision.segmentation.dataset import IGNORED, read_training_folder
 from bsa_vision.segmentation.export import build_network, export_model
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights
+from bsa_vision.segmentation.mixed_precision import InMixedPrecision
 from bsa_vision.segmentation.model import SkinNetwork, normalise, placed
 from bsa_vision.segmentation.train import (
     LONG_SIDES,
     NETWORK,
     TrainSettings,
-    _InMixedPrecision,
     _Trainer,
     default_settings,
     kind_of_start,
     load_model_weights,
     train,
+    usual_long_side,
 )
 from bsa_vision.segmentation.training_run import PACED_STEPS, kept_weights
 
@@ -216,7 +217,7 @@ def test_mixed_precision_has_the_gradients_of_float32() -> None:
     }
     assert len(dilated) == 3
     seen = []
-    for run in (_InMixedPrecision(network, torch.device("cpu")), network):
+    for run in (InMixedPrecision(network, torch.device("cpu")), network):
         placed(network, torch.device("cpu"))
         network.zero_grad()
         shown = normalise(images) if run is network else images
@@ -280,6 +281,23 @@ def test_without_a_model_the_long_side_is_that_of_the_images(
     # The photos have 160 pixels, less than any network is given.
     settings = json.loads((tmp_path / "run.json").read_text())["settings"]
     assert settings["long_side"] == LONG_SIDES[0]
+
+
+def test_a_model_is_adapted_at_its_own_size_and_in_large_crops(
+    model_folder: Path, training_folder: Path, tmp_path: Path
+) -> None:
+    folder = read_training_folder(training_folder)
+    large = replace(read_card(model_folder), long_side=1024)
+    assert usual_long_side(folder, large) == 1024
+    others = replace(large, classes={0: "background", 1: "wound"})
+    assert usual_long_side(folder, others) == LONG_SIDES[1]
+    settings = replace(SHORT, steps=1, crop=None, long_side=640)
+    train(training_folder, tmp_path / "a", str(model_folder), settings)
+    train(training_folder, tmp_path / "b", None, settings)
+    crops = [
+        json.loads((tmp_path / run / "run.json").read_text())["settings"]["crop"] for run in "ab"
+    ]
+    assert crops == [320, 256]
 
 
 def test_minutes_become_steps_once_and_for_all(training_folder: Path, tmp_path: Path) -> None:

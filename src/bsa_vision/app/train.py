@@ -134,7 +134,7 @@ def _check_out(out: Path) -> None:
 
 
 def _long_side(folder: TrainingFolder, start: ModelCard | None, given: int | None) -> int:
-    """The resolution that was asked for, that of the model to start from, or what suits the images.
+    """The resolution that was asked for, or what suits the images and the model to start from.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def _long_side(folder: TrainingFolder, start: ModelCard | None, given: int | Non
         When it is more than scoring gives a model of the skin states.
     """
     if given is None:
-        return usual_long_side(folder) if start is None else start.long_side
+        return usual_long_side(folder, start)
     if given > WORK_SIDE and dict(folder.classes) == SKIN_CLASSES:
         reason = f"--long-side {given}: scoring shows photos at a long side of {WORK_SIDE}."
         raise InputError(reason, f"Give {WORK_SIDE} or less for a model of the skin states.")

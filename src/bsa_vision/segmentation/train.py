@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from bsa_vision.core.errors import InputError
@@ -40,7 +38,8 @@ from bsa_vision.segmentation.dataset import (
 from bsa_vision.segmentation.evaluate import count_images
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights, count_pixels
 from bsa_vision.segmentation.metrics import agreement_document
-from bsa_vision.segmentation.model import MULTIPLE, SkinNetwork, normalise, placed
+from bsa_vision.segmentation.mixed_precision import InMixedPrecision
+from bsa_vision.segmentation.model import MULTIPLE, SkinNetwork, placed
 from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun
 
 RECORD = "run.json"
@@ -62,9 +61,9 @@ NETWORK = Architecture(
 )
 #: Limits of the long side that is chosen for photos of a folder, network pixels.
 LONG_SIDES = (256, 768)
-#: Least side of the crops where none is given, network pixels, unless photos have less. Larger
-#: photos are learnt from in crops of half their long side, or too little is seen at once.
-LEAST_CROP = 256
+#: Side of the crops where none is given, network pixels; no more than a photo's long side. A model
+#: of the same classes is shown half of that side at least: it has learnt to look around.
+USUAL_CROP = 256
 
 Progress = Callable[[dict[str, Any]], None]
 #: What training starts from: random weights, a model of other classes, whose head is new, or a
@@ -88,7 +87,7 @@ class TrainSettings:
     long_side : network pixels of a photo's long side; None takes that of the model started from,
         or the usual one of the folder's images.
     crop, batch : side of the square crops, network pixels, a multiple of 32, and crops per step;
-        None for half the long side, or `LEAST_CROP`.
+        None for what suits the start (`USUAL_CROP`).
     steps : most steps of the optimiser; the learning rate follows their spent share.
     minutes : training time (evaluation apart) that `steps` is cut down to; None for no limit. What
         a step costs is measured once, so such a run is not the same on another machine.
@@ -244,58 +243,26 @@ def _completed(
     """The settings with what the model to start from, or the images, decide."""
     if card is not None:
         settings = replace(settings, architecture=card.architecture)
-    usual = usual_long_side(folder) if card is None else card.long_side
-    long_side = settings.long_side or usual
-    usual_crop = max(long_side // 2, min(LEAST_CROP, long_side))
-    crop = settings.crop or MULTIPLE * max(1, usual_crop // MULTIPLE)
+    long_side = settings.long_side or usual_long_side(folder, card)
+    crop = min(USUAL_CROP, long_side)
+    if kind_of_start(card, folder.classes) == "same classes":
+        crop = max(crop, long_side // 2)
+    crop = settings.crop or MULTIPLE * max(1, crop // MULTIPLE)
     return replace(settings, long_side=long_side, crop=crop)
 
 
-def usual_long_side(folder: TrainingFolder) -> int:
-    """The median long side of the training images within `LONG_SIDES`, a multiple of 32."""
-    sides = [max(folder.size(name)) for name in folder.split["train"]]
-    return 32 * round(float(np.clip(np.median(sides), *LONG_SIDES)) / 32)
+def usual_long_side(folder: TrainingFolder, card: ModelCard | None) -> int:
+    """Network pixels of the long side that suit a folder and the model started from, if any.
 
-
-class _InMixedPrecision(nn.Module):
-    """A network that normalises its images and runs in bfloat16 where the device computes in it.
-
-    A module of its own, so that each GPU of several does so.
+    That of a model of the same classes. Else the median long side of the training images within
+    `LONG_SIDES`, a multiple of 32, or that of a model of other classes within their upper limit.
     """
-
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
-        super().__init__()
-        self.network, self._device = network, device.type
-        self._half = bfloat16_pays(device)
-        if self._half and device.type == "cpu":
-            for module in network.modules():
-                if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
-                    module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
-
-    def forward(self, images: Tensor, spacing: int) -> Tensor:
-        """Logits of sRGB images, see `SkinNetwork.forward`."""
-        with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
-            logits: Tensor = self.network(normalise(images), spacing)
-        return logits
-
-
-def _in_float32(convolution: nn.Conv2d, images: Tensor) -> Tensor:
-    """A convolution outside mixed precision.
-
-    On processors torch 2.12 gives wrong gradients in bfloat16, silently, for the weights of a
-    depthwise dilated convolution whose input is 30 pixels wide or more (crops of 480).
-    """
-    with torch.autocast("cpu", enabled=False):
-        weight, bias = convolution.weight, convolution.bias
-        return functional.conv2d(
-            images.float(),
-            weight,
-            bias,
-            convolution.stride,
-            convolution.padding,
-            convolution.dilation,
-            convolution.groups,
-        )
+    if card is None:
+        sides = [max(folder.size(name)) for name in folder.split["train"]]
+        return 32 * round(float(np.clip(np.median(sides), *LONG_SIDES)) / 32)
+    if kind_of_start(card, folder.classes) == "same classes":
+        return card.long_side
+    return min(card.long_side, LONG_SIDES[1])
 
 
 class _Trainer:
@@ -318,7 +285,7 @@ class _Trainer:
         gpus = min(torch.cuda.device_count(), settings.batch // 2)
         while gpus > 1 and settings.batch % gpus:
             gpus -= 1
-        mixed = _InMixedPrecision(network, self._device)
+        mixed = InMixedPrecision(network, self._device)
         self._parallel = nn.DataParallel(mixed, list(range(gpus))) if gpus > 1 else mixed
         self._run = TrainingRun(
             network,
@@ -463,14 +430,6 @@ def load_model_weights(
         msg = f"Model {card.name!r}: {len(unfit)} layers do not fit, the first is {unfit[0]}."
         raise InputError(msg, "Start from a model written by this version, or from none.")
     network.load_state_dict({k: weights[k].to(v.dtype) for k, v in wanted.items()}, strict=False)
-
-
-def bfloat16_pays(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 natively; emulated it is slower than float32."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _versions() -> dict[str, str]:
