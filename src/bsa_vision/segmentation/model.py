@@ -56,27 +56,33 @@ class SkinNetwork(nn.Module):
 
     def forward(self, images: Tensor, spacing: int = 1) -> Tensor:
         """Logits of the images; with `spacing` k, of blocks of k x k pixels: (h / k, w / k)."""
-        logits = self.head(self.decoder(self.encoder(images)))
-        size = [side // spacing for side in images.shape[-2:]]
-        return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        return _at_size(self.coarse(images), [side // spacing for side in images.shape[-2:]])
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """Logits at the decoder's own resolution."""
+        logits: Tensor = self.head(self.decoder(self.encoder(images)))
+        return logits
+
+
+def _at_size(logits: Tensor, size: list[int]) -> Tensor:
+    return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
 
 class Mirrored(nn.Module):
     """A network that looks at each image and its mirror image: the mean of both logits.
 
     Skin states have no left and right, and the two looks err differently (docs/BENCHMARKS.md).
+    The mean is taken before the logits are brought to full size, where one of them is 22 MB.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: SkinNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, n_classes, h, w) of images (n, 3, h, w)."""
-        both = self.network(torch.cat([images, images.flip(3)]))
-        plain, mirrored = both.chunk(2)
-        mean: Tensor = (plain + mirrored.flip(3)) / 2
-        return mean
+        plain, mirrored = self.network.coarse(torch.cat([images, images.flip(3)])).chunk(2)
+        return _at_size((plain + mirrored.flip(3)) / 2, list(images.shape[-2:]))
 
 
 class DeployedNetwork(nn.Module):
