@@ -138,8 +138,8 @@ def test_a_model_taken_over_whole_keeps_its_statistics_and_calibration(
     assert kind_of_start(card, card.classes) == "same classes"
     assert kind_of_start(card, {0: "background", 1: "wound"}) == "other classes"
     assert kind_of_start(None, card.classes) == "random"
-    kept = default_settings(4, steps=2, start="same classes")
-    assert kept.learning_rate < default_settings(4, steps=2, start="other classes").learning_rate
+    kept = default_settings(4, 9, steps=2, start="same classes")
+    assert kept.learning_rate < default_settings(4, 9, start="other classes").learning_rate
     before = load_file(model_folder / WEIGHTS_FILE)
     for keep in (True, False):
         settings = replace(kept, crop=64, workers=0, keep_statistics=keep)
@@ -264,13 +264,15 @@ def test_loss_is_small_for_right_logits_and_blind_to_ignored_pixels() -> None:
 
 
 def test_the_length_of_a_run_suits_the_number_of_images() -> None:
-    few, many = (default_settings(n, start="other classes") for n in (16, 1600))
+    few, many = (default_settings(n, 9, start="other classes") for n in (16, 1600))
     assert (few.steps, many.steps) == (400, 4000)
-    assert default_settings(16, start="random").steps == 800
-    assert default_settings(3, start="same classes").steps == 300
+    assert default_settings(16, 9, start="random").steps == 800
+    assert default_settings(3, 9, start="same classes").steps == 300
     # Every run is looked at about twenty times, and may end when it no longer gains.
     assert 10 <= few.steps / few.val_every <= 20
     assert few.patience
+    # Two patients cannot say which weights are the best.
+    assert default_settings(16, 2, start="other classes").patience is None
     assert few.average < many.average
 
 

@@ -18,7 +18,7 @@ An image that has no mask, or cannot be used with it, is left out and named; the
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,10 @@ class TrainingFolder:
     groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    def patients_of(self, part: str, left_out: Container[str] = ()) -> set[str]:
+        """The patients in a part of the split."""
+        return {self.patients[name] for name in self.split[part] if name not in left_out}
 
     def size(self, name: str) -> tuple[int, int]:
         """(width, height) of an image, from its header."""

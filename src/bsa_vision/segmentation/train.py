@@ -64,6 +64,8 @@ LONG_SIDES = (256, 768)
 #: Side of the crops where none is given, network pixels; no more than a photo's long side. A model
 #: of the same classes is shown half of that side at least: it has learnt to look around.
 USUAL_CROP = 256
+#: Held-out patients that it takes to say which weights of a run are the best.
+CHOOSING_PATIENTS = 5
 
 Progress = Callable[[dict[str, Any]], None]
 #: What training starts from: random weights, a model of other classes, whose head is new, or a
@@ -135,13 +137,14 @@ class TrainSettings:
 
 
 def default_settings(
-    n_train: int, steps: int | None = None, *, start: Start, seed: int = 0
+    n_train: int, held_out: int, steps: int | None = None, *, start: Start, seed: int = 0
 ) -> TrainSettings:
-    """Settings that suit a number of training images, from tens to thousands.
+    """Settings that suit tens to thousands of training images and a number of held-out patients.
 
     Where `steps` is None they grow with the root of the number of images: few images are seen more
     often each, but not so often that they are learnt by heart. From random weights it takes twice
-    as many as from a trained model, whose weights a high learning rate would undo.
+    as many as from a trained model, whose weights a high learning rate would undo. Fewer than
+    `CHOOSING_PATIENTS` held-out patients choose nothing: the last weights are kept.
     """
     if steps is None:
         steps = int(np.clip(100 * np.sqrt(n_train), 300, 12_000)) * (2 if start == "random" else 1)
@@ -151,7 +154,7 @@ def default_settings(
         keep_statistics=start == "same classes",
         average=float(np.clip(1 - 10 / steps, 0.9, 0.998)),
         val_every=min(max(25, steps // 20), steps),
-        patience=8,
+        patience=8 if held_out >= CHOOSING_PATIENTS else None,
         seed=seed,
     )
 
@@ -197,7 +200,8 @@ def train(
     card = None if start is None else read_card(start)
     kind = kind_of_start(card, folder.classes)
     if settings is None:
-        settings = default_settings(len(folder.split["train"]), start=kind)
+        n_train, patients = len(folder.split["train"]), folder.patients_of("val")
+        settings = default_settings(n_train, len(patients), start=kind)
     settings = _completed(settings, card, folder)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
