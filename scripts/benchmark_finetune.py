@@ -80,8 +80,8 @@ def tune(data: Path, out: Path, *options: object) -> float:
 
 
 def own_clinic(work: Path, model: str) -> None:
-    write_clinic(work / "clinic", LEARNT, 3_400_000)
-    write_clinic(work / "judged", JUDGED, 3_500_000)
+    write_clinic(work / "clinic", LEARNT, 3_600_000)
+    write_clinic(work / "judged", JUDGED, 3_700_000)
     before = score(model, work / "judged", work / "before")
     minutes = tune(work / "clinic", work / "clinic-model", "--init", model)
     after = score(work / "clinic-model", work / "judged", work / "after")

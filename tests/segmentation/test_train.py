@@ -159,6 +159,24 @@ def test_a_model_taken_over_whole_keeps_its_statistics_and_calibration(
     }
 
 
+def test_few_photos_move_a_model_half_of_the_way(
+    model_folder: Path, training_folder: Path, tmp_path: Path
+) -> None:
+    assert default_settings(16, 9, start="same classes").start_share == 0.5
+    assert default_settings(1600, 9, start="same classes").start_share == 0
+    assert default_settings(16, 9, start="other classes").start_share == 0
+    before = load_file(model_folder / WEIGHTS_FILE)
+    settings = replace(SHORT, steps=3, keep_statistics=True)
+    whole, half = (
+        kept_weights(train(training_folder, tmp_path / str(share), str(model_folder), chosen))
+        for share in (0.0, 0.5)
+        for chosen in [replace(settings, start_share=share)]
+    )
+    for key, value in half.items():
+        middle = (whole[key].double() + before[key].double()) / 2
+        assert torch.allclose(value.double(), middle, atol=1e-5), key
+
+
 @pytest.mark.parametrize("same_classes", [True, False])
 def test_all_layers_are_the_models_but_the_head_of_other_classes(
     model_folder: Path, same_classes: bool

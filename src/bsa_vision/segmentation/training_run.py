@@ -33,7 +33,7 @@ class TrainingRun:
     network : on its device.
     out : folder of the checkpoint.
     steps : most steps; fewer where `minutes` of training do not suffice for them.
-    learning_rate, weight_decay, average : see `train.TrainSettings`.
+    learning_rate, weight_decay, average, start_share : see `train.TrainSettings`.
     patience : evaluations without a gain after which the run ends; None for never, and then the
         last weights are kept.
     """
@@ -48,12 +48,15 @@ class TrainingRun:
         learning_rate: float,
         weight_decay: float,
         average: float,
+        start_share: float,
         patience: int | None,
     ) -> None:
         self.network, self.out = network, out
         self.steps, self._minutes = steps, minutes
         self._learning_rate, self._decay, self._patience = learning_rate, average, patience
         self.average = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        self._start_share = start_share
+        self._start = {k: v.clone() for k, v in self.average.items()} if start_share else {}
         self.best: dict[str, Tensor] | None = None
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
@@ -128,6 +131,15 @@ class TrainingRun:
             for key in state.keys() - set(floats):
                 self.average[key].copy_(state[key])
 
+    def kept(self) -> dict[str, Tensor]:
+        """What would be kept of this step: the averaged weights, partly those of the start."""
+        return {
+            key: torch.lerp(value, self._start[key], self._start_share)
+            if self._start and value.is_floating_point()
+            else value.clone()
+            for key, value in self.average.items()
+        }
+
     def note(self, held_out: dict[str, Any]) -> dict[str, Any]:
         """Add a line to the history, and keep the weights when it is the best."""
         line = {
@@ -139,7 +151,7 @@ class TrainingRun:
         self.history.append(line)
         self.loss_sum, self.loss_count = 0.0, 0
         if self._marks() and self._patience is not None and self.kept_step == self.step:
-            self.best = {key: value.clone() for key, value in self.average.items()}
+            self.best = self.kept()
         return line
 
     def save(self, key: str) -> None:
@@ -148,6 +160,7 @@ class TrainingRun:
             "key": key,
             "network": self.network.state_dict(),
             "average": self.average,
+            "kept": self.kept(),
             "best": self.best,
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
@@ -191,7 +204,7 @@ class TrainingRun:
 
 
 def kept_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """The weights of a run that are worth keeping: averaged, best on the held-out part."""
+    """The weights of a run that are worth keeping: `TrainingRun.kept`, of the best or last step."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    kept: dict[str, Tensor] = state["average"] if state["best"] is None else state["best"]
+    kept: dict[str, Tensor] = state["kept"] if state["best"] is None else state["best"]
     return kept
