@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 
@@ -59,3 +60,13 @@ def test_words_are_escaped():
     svg = draw_plot([Line("a<b", "#000", "circle", ((0, 1, 1, 1),))], "x & y")
     assert "a<b" in texts(svg)
     assert "x & y" in texts(svg)
+
+
+def test_the_name_of_the_cut_off_keeps_clear_of_the_line_that_ends_there():
+    line = Line("Rate", "#000", "circle", ((0, 0, 0, 0), (15, 92, 30, 100)))
+    picture = draw_plot([line], "%", top=100.0, reference=90.0)
+    heights = {
+        text: float(re.search(rf'y="([\d.]+)"[^>]*>{text}', picture)[1])
+        for text in ("Rate", "cut-off 90 %")
+    }
+    assert abs(heights["Rate"] - heights["cut-off 90 %"]) > 10

@@ -93,9 +93,12 @@ def draw_plot(
         'font-family="Helvetica, Arial, sans-serif" font-size="11" fill="#333">'
     )
     parts = [opening, *_axes(frame, days, step, y_label)]
+    marked = [line.points[-1][1] for line in lines if line.points]
     if reference is not None:
-        parts.append(_reference(frame, reference))
-    labels = _label_heights([frame.y(line.points[-1][1]) for line in lines if line.points])
+        marked.append(reference)
+    labels = _label_heights([frame.y(value) for value in marked])
+    if reference is not None:
+        parts.append(_reference(frame, reference, labels[-1]))
     for offset, line in enumerate(line for line in lines if line.points):
         # Intervals of one day stand side by side.
         parts.extend(_draw_line(frame, line, 4.0 * (offset - (len(lines) - 1) / 2)))
@@ -145,11 +148,11 @@ def _axes(frame: _Frame, days: Sequence[float], step: float, y_label: str) -> li
     return parts
 
 
-def _reference(frame: _Frame, value: float) -> str:
+def _reference(frame: _Frame, value: float, label: float) -> str:
     y, right = frame.y(value), _WIDTH - _RIGHT
     return (
         f'<path d="M{_LEFT:g} {y:.1f}H{right:g}" stroke="#555" stroke-dasharray="5 4"/>'
-        f'<text x="{right + 6:g}" y="{y + 4:.1f}">cut-off {value:g} %</text>'
+        f'<text x="{right + 6:g}" y="{label + 4:.1f}">cut-off {value:g} %</text>'
     )
 
 
