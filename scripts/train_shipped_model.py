@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=2852)
     parser.add_argument("--seed", type=int, default=20000, help="of the first photo")
     parser.add_argument("--shard", default="1/1", help="K/N renders one of N parts, and no more")
-    parser.add_argument("--steps", type=int, default=13500, help="of training")
+    parser.add_argument("--steps", type=int, default=10200, help="of training")
     parser.add_argument("--init", help="model to start from; random weights without")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--export-only", action="store_true", help="export the last checkpoint")

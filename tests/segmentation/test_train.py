@@ -355,7 +355,6 @@ def test_workers_start_though_photos_were_read_with_many_threads(
 import cv2, numpy as np
 from dataclasses import replace
 from pathlib import Path
-from torch import nn
 from tests.segmentation.conftest import TINY
 from bsa_vision.segmentation.train import train
 cv2.setNumThreads(2)

@@ -174,7 +174,7 @@ def _held_out_figures(
         probabilities = calibration.probabilities(found)
         counts[name] = count_image(probabilities, truth)
         table += tally(probabilities.numpy(), truth)
-    patients = len({source.patients[name] for name in names})
+    patients = len(source.patients_of("test"))
     pooled = np.sum(list(counts.values()), axis=0)
     return {
         "images": len(names),

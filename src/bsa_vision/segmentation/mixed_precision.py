@@ -4,7 +4,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from bsa_vision.segmentation.model import normalise
 
@@ -22,6 +21,7 @@ class InMixedPrecision(nn.Module):
         if self._half and device.type == "cpu":
             for module in network.modules():
                 if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
+                    # On the instance, which mypy minds: a wrapper would rename the weights.
                     module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
 
     def forward(self, images: Tensor, spacing: int) -> Tensor:
@@ -38,16 +38,7 @@ def _in_float32(convolution: nn.Conv2d, images: Tensor) -> Tensor:
     depthwise dilated convolution whose input is 30 pixels wide or more (crops of 480).
     """
     with torch.autocast("cpu", enabled=False):
-        weight, bias = convolution.weight, convolution.bias
-        return functional.conv2d(
-            images.float(),
-            weight,
-            bias,
-            convolution.stride,
-            convolution.padding,
-            convolution.dilation,
-            convolution.groups,
-        )
+        return nn.Conv2d.forward(convolution, images.float())
 
 
 def bfloat16_pays(device: torch.device) -> bool:
