@@ -1,7 +1,9 @@
 """Geometry alone: true masks and landmarks projected from a rendered series' geometry files.
 
     BSA_VISION_DATA=... .venv/bin/python scripts/benchmark_geometry.py [--noise PX] [--series DIR]
+        [--places MODEL]
 
+With `--places` photos place themselves: what that model finds in them takes the landmarks' place.
 Per photo: placement error of every cell that is truly visible and that the chart placed (mm at the
 cell's depth). Per visit: counted BSA (`personal`) against truth. Then the re-epithelialisation
 rates.
@@ -17,17 +19,20 @@ import cv2
 import numpy as np
 
 from bsa_vision.app.series import read_series
+from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.chart.body import solve_body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import fuse
 from bsa_vision.chart.gather import gather, see_cells
-from bsa_vision.chart.register import register
+from bsa_vision.chart.register import Placement, register
+from bsa_vision.chart.sightings import found
 from bsa_vision.core.errors import Refused
+from bsa_vision.dense.find import ModelPlaceFinder, load_place_finder
 from bsa_vision.measures.records import VisitEvidence
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
 from bsa_vision.photo.decode import read_photo
-from bsa_vision.pipeline import REPLICATES, chart_facts
+from bsa_vision.pipeline import DECODE_SIDE, REPLICATES, chart_facts, working_picture
 from true_landmarks import on_surface, true_landmarks, truly_visible
 
 
@@ -46,8 +51,20 @@ def depth_over_focal(facts, size: tuple[int, int]) -> float:
     return calibration["mm_per_px"] * float(np.sqrt(cos_tilt / cos_off))
 
 
+def self_placed(
+    finder: ModelPlaceFinder, entry, body, size: tuple[int, int], scale: float
+) -> Placement | Refused:
+    """The photo placed by what a network finds in it."""
+    photo = read_photo(entry.path, DECODE_SIDE)
+    sightings = found(finder.find(working_picture(photo, calibrate(photo)), entry.view), size)
+    if isinstance(sightings, Refused):
+        return sightings
+    return register(body.rest, {}, size, entry.view, photo.focal_px, scale, others=sightings)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--places", help="model of dense placement instead of landmarks")
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--series", type=Path)
     parser.add_argument("--quiet", action="store_true")
@@ -56,6 +73,7 @@ def main() -> None:
     series = read_series(folder)
     truth = json.loads((folder / "truth" / "truth.json").read_text())
     cells, body = load_cells(), solve_body(series.patient)
+    finder = load_place_finder(args.places, threads=1) if args.places else None
     rng = np.random.default_rng(1)
     errors, visits, seconds, covered = [], [], [], []
     for visit, true_visit in zip(series.visits, truth["visits"], strict=True):
@@ -63,14 +81,18 @@ def main() -> None:
         for entry in visit.photos:
             stem = str(Path(entry.name).with_suffix(""))
             geometry = np.load(folder / "truth" / f"{stem}.geometry.npz")
-            mask = cv2.imread(str(folder / "truth" / f"{stem}.mask.png"), cv2.IMREAD_UNCHANGED)
+            mask_file = entry.mask or folder / "truth" / f"{stem}.mask.png"
+            mask = cv2.imread(str(mask_file), cv2.IMREAD_UNCHANGED)
             size = (mask.shape[1], mask.shape[0])
             photo = read_photo(entry.path, max_side=256)
             points = true_landmarks(geometry, size, args.noise, rng)
             facts = next(p for p in true_visit["photos"] if p["file"] == entry.name)
             scale = depth_over_focal(facts, size)
             started = time.perf_counter()
-            placement = register(body.rest, points, size, entry.view, photo.focal_px, scale)
+            if finder is None:
+                placement = register(body.rest, points, size, entry.view, photo.focal_px, scale)
+            else:
+                placement = self_placed(finder, entry, body, size, scale)
             placed = time.perf_counter() - started
             if isinstance(placement, Refused):
                 print(visit.day, entry.view, placement)
@@ -93,10 +115,10 @@ def main() -> None:
             covered.append(both.sum() / max(visible.sum(), 1))
             if not args.quiet:
                 print(
-                    f"D{visit.day:02d} {entry.view:16s} {len(points):3d} landmarks  median "
-                    f"{np.median(error):5.1f}  95% {np.percentile(error, 95):6.1f}  expected sd "
-                    f"{sure:5.1f} mm  rms {placement.landmark_rms_px:5.1f} px  "
-                    f"seen {both.sum() / visible.sum():.0%} {','.join(placement.distrusted)}"
+                    f"D{visit.day:02d} {entry.view:16s} {len(placement.fit.weights):3d} points  "
+                    f"median {np.median(error):5.1f}  95% {np.percentile(error, 95):6.1f}  "
+                    f"expected sd {sure:5.1f} mm  seen {both.sum() / visible.sum():.0%} "
+                    f"{','.join(placement.distrusted)}"
                 )
         fused = fuse(photos, len(cells), REPLICATES)
         visits.append(VisitEvidence(visit.day, fused))

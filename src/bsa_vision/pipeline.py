@@ -134,7 +134,7 @@ def assess_photo(
     clock.lap("gather")
     placed = replace(
         result,
-        placement_rms=(placement.landmark_rms_px, placement.landmark_rms_mm),
+        placement_rms=placement.landmark_rms,
         distrusted=placement.distrusted,
     )
     if isinstance(evidence, Refused):

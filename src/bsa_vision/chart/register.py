@@ -1,24 +1,24 @@
-"""Placing a photo on the body: landmarks -> pose, camera, residual warp, and how sure that is."""
+"""Placing a photo on the body: what is seen of it -> pose, camera, warp, and how sure that is.
+
+Seen are landmarks that a person marked, points that a network found (`sightings`), or both. Few
+landmarks outweigh the found points, and only they are met by the warp: a person's correction wins.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody
 from bsa_vision.chart.landmarks import LANDMARKS, Landmark
 from bsa_vision.chart.pose_fit import SCALE_LOG_SD, PoseFit, PosePrior, best_fit
 from bsa_vision.chart.posing import BodyPose, PoseSolver, SurfacePoints
+from bsa_vision.chart.sightings import Sightings, marked
 from bsa_vision.chart.warp import Warp
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import Camera, FloatArray
 
 MIN_LANDMARKS = 4
-#: Standard error of a clicked landmark: a fraction of the long side (5 px of 2000) and, because the
-#: fitted body is not the patient's, millimetres on the skin.
-CLICK_FRACTION = 0.0025
-SHAPE_MISFIT_MM = 7.0
 #: Typical phone camera where EXIF gives no focal length: 28 mm equivalent, within a factor 1.3.
 _FOCAL_35MM = (28.0, 0.26)
 _FOCAL_EXIF_SD = 0.03
@@ -36,8 +36,8 @@ class Placement:
     camera : of the full-size photo as displayed.
     vertices : (13718, 3) metres, posed.
     solver, fit, warp : what `gather` needs for uncertainty.
-    landmark_rms_px, landmark_rms_mm : root mean square of the residuals of the trusted landmarks,
-        before the warp, in the photo and on the skin.
+    landmark_rms : root mean square of the residuals of the trusted landmarks, before the warp, in
+        the photo (pixels) and on the skin (mm); None without landmarks.
     distrusted : landmarks that do not fit with the others and were nearly ignored.
     """
 
@@ -46,8 +46,7 @@ class Placement:
     solver: PoseSolver
     fit: PoseFit
     warp: Warp
-    landmark_rms_px: float
-    landmark_rms_mm: float
+    landmark_rms: tuple[float, float] | None
     distrusted: tuple[str, ...]
 
 
@@ -59,8 +58,9 @@ def register(
     focal_px: float | None = None,
     mm_per_px: float | None = None,
     mm_per_px_log_sd: float = SCALE_LOG_SD,
+    others: Sightings | None = None,
 ) -> Placement | Refused:
-    """Fit the patient's body to the landmarks of one photo.
+    """Fit the patient's body to what is seen of it in one photo.
 
     Parameters
     ----------
@@ -72,38 +72,58 @@ def register(
     mm_per_px : depth over focal length at the calibration sheet, or None. The scale in the plane of
         a tilted sheet is larger.
     mm_per_px_log_sd : how far the body's may be from it, as a standard deviation of the logarithm.
+    others : points found by a network, or None; without them it takes `MIN_LANDMARKS`.
     """
     inside = {
         name: xy
         for name, xy in sorted(points.items())  # the order of listing changes no digit
         if -0.5 <= xy[0] < size[0] and -0.5 <= xy[1] < size[1]
     }
-    refused = _too_few(points, inside, view) or _wrong_side(inside, view)
+    refused = (None if others else _too_few(points, inside, view)) or _wrong_side(inside, view)
     if refused:
         return refused
     marks = [LANDMARKS[name] for name in inside]
     seen = np.array(list(inside.values()), dtype=np.float64)
+    sightings = marked(marks, seen, max(size))
+    if others is not None:
+        sightings = sightings.with_others(others)
     model = BodyModel.load()
     solver = PoseSolver(model, rest, size)
     prior = _prior(size, focal_px, mm_per_px, mm_per_px_log_sd)
-    fit, surface = _fit(solver, marks, seen, prior, mm_per_px, max(size))
+    fit, surface = _fit(solver, sightings, prior, mm_per_px)
     vertices = _posed(solver, fit.pose)
-    refused = _contradictory(solver, marks, seen, prior, mm_per_px, fit, vertices, view)
+    if others is None:
+        refused = _contradictory(solver, marks, seen, prior, mm_per_px, fit, vertices, view)
+    elif (fit.weights[len(marks) :] < _DISTRUSTED).mean() > _MAX_DISTRUSTED_SHARE:
+        refused = Refused(
+            "placement_contradicts",
+            f"{view or 'photo'}: what was found of the body fits no pose of it.",
+            "Check the view and the patient's height and weight, or mark at least 4 landmarks.",
+        )
     if refused:
         return refused
     _, depth, _ = solver.project(surface, fit.pose)
     px_per_mm = fit.pose.focal / depth / 1000
-    warp = Warp.from_residuals(surface.rest, fit.residuals, px_per_mm, fit.weights, max(size))
-    trusted = fit.weights > _DISTRUSTED
-    squared = (fit.residuals[trusted] ** 2).sum(axis=1)
+    clicked = slice(len(marks))
+    warp = Warp.from_residuals(
+        surface.rest[clicked],
+        fit.residuals[clicked],
+        px_per_mm[clicked],
+        fit.weights[clicked],
+        max(size),
+        sightings.common_mm,
+    )
+    trusted = fit.weights[clicked] > _DISTRUSTED
+    squared = (fit.residuals[clicked][trusted] ** 2).sum(axis=1)
+    on_skin = squared / px_per_mm[clicked][trusted] ** 2
+    rms = (float(np.sqrt(squared.mean())), float(np.sqrt(on_skin.mean()))) if len(squared) else None
     return Placement(
         camera=fit.pose.camera(size),
         vertices=vertices,
         solver=solver,
         fit=fit,
         warp=warp,
-        landmark_rms_px=float(np.sqrt(squared.mean())),
-        landmark_rms_mm=float(np.sqrt((squared / px_per_mm[trusted] ** 2).mean())),
+        landmark_rms=rms,
         distrusted=tuple(name for name, ok in zip(inside, trusted, strict=True) if not ok),
     )
 
@@ -119,20 +139,15 @@ def _prior(
 
 
 def _fit(
-    solver: PoseSolver,
-    marks: list[Landmark],
-    seen: FloatArray,
-    prior: PosePrior,
-    mm_per_px: float | None,
-    long_side: int,
+    solver: PoseSolver, sightings: Sightings, prior: PosePrior, mm_per_px: float | None
 ) -> tuple[PoseFit, SurfacePoints]:
-    faces: NDArray[np.intp] = np.array([mark.face for mark in marks])
-    barycentric = np.array([mark.barycentric for mark in marks])
-    surface = SurfacePoints.from_faces(solver.model, solver.rest, faces, barycentric)
+    surface = SurfacePoints.from_faces(
+        solver.model, solver.rest, sightings.face, sightings.barycentric
+    )
     spread = float(np.linalg.norm(np.ptp(surface.rest, axis=0)))
+    seen = sightings.seen
     scale = mm_per_px or 1000 * spread / max(float(np.linalg.norm(np.ptp(seen, axis=0))), 1.0)
-    sigma = np.full(len(marks), np.hypot(CLICK_FRACTION * long_side, SHAPE_MISFIT_MM / scale))
-    return best_fit(solver, surface, seen, sigma, prior), surface
+    return best_fit(solver, surface, seen, sightings.sigma(scale), prior), surface
 
 
 def _posed(solver: PoseSolver, pose: BodyPose) -> FloatArray:
@@ -210,7 +225,7 @@ def _contradictory(
     if not poor and hidden <= _MAX_HIDDEN_SHARE:
         return None
     size = (int(2 * solver.centre[0] + 1), int(2 * solver.centre[1] + 1))
-    other, _ = _fit(solver, _swapped(marks), seen, prior, mm_per_px, max(size))
+    other, _ = _fit(solver, marked(_swapped(marks), seen, max(size)), prior, mm_per_px)
     other_hidden = _hidden_share(_posed(solver, other.pose), other.pose, _swapped(marks))
     if (other.cost < fit.cost + 3 and other_hidden < hidden - 0.2) or other.cost < 0.5 * fit.cost:
         return Refused(

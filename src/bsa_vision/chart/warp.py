@@ -13,7 +13,8 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bsa_vision.core.frames import FloatArray
 
-#: How far a person's shape moves skin against the fitted body (mm), and over what distance (m).
+#: How far a person's shape moves skin against the body fitted to landmarks (mm), and over what
+#: distance (m).
 SHAPE_SD_MM = 9.0
 SHAPE_LENGTH_M = 0.13
 #: Clicking errors tried, as fractions of the photo's long side (2000 px: 1.2, 3, 6, 12 px).
@@ -37,12 +38,14 @@ class Warp:
     shape_px : (N,) standard deviation of the field at each landmark, pixels.
     noise_px : (N,) clicking error at each landmark, pixels.
     residuals : (N, 2) pixels.
+    shape_sd_mm : standard deviation of the field on the skin away from landmarks.
     """
 
     places: FloatArray
     shape_px: FloatArray
     noise_px: FloatArray
     residuals: FloatArray
+    shape_sd_mm: float = SHAPE_SD_MM
 
     @classmethod
     def from_residuals(
@@ -52,9 +55,15 @@ class Warp:
         px_per_mm: FloatArray,
         weights: FloatArray,
         long_side: int,
+        shape_sd_mm: float = SHAPE_SD_MM,
     ) -> "Warp":
-        """Choose the clicking error by marginal likelihood; distrusted points count little."""
-        shape = SHAPE_SD_MM * px_per_mm
+        """Choose the clicking error by marginal likelihood; distrusted points count little.
+
+        Without landmarks the field is 0, and as unsure as `shape_sd_mm` says.
+        """
+        shape = shape_sd_mm * px_per_mm
+        if not len(places):
+            return cls(places, shape, shape, residuals, shape_sd_mm)
         kernel = _kernel(places, places) * np.outer(shape, shape)
         best: tuple[float, FloatArray] | None = None
         for fraction in CLICK_FRACTIONS:
@@ -66,10 +75,13 @@ class Warp:
             if best is None or score > best[0]:
                 best = (score, noise)
         noise = best[1] if best else np.zeros(len(places))
-        return cls(places, shape, noise, residuals)
+        return cls(places, shape, noise, residuals, shape_sd_mm)
 
     def _gain(self, places: FloatArray, px_per_mm: FloatArray) -> tuple[FloatArray, FloatArray]:
-        cross = _kernel(places, self.places) * np.outer(SHAPE_SD_MM * px_per_mm, self.shape_px)
+        if not len(self.places):
+            nothing = np.zeros((len(places), 0))
+            return nothing, nothing
+        cross = _kernel(places, self.places) * np.outer(self.shape_sd_mm * px_per_mm, self.shape_px)
         inner = _kernel(self.places, self.places) * np.outer(self.shape_px, self.shape_px)
         factor = cho_factor(inner + np.diag(self.noise_px**2))
         return cross, cho_solve(factor, cross.T).T
@@ -79,7 +91,7 @@ class Warp:
     ) -> tuple[FloatArray, FloatArray]:
         """Shift (M, 2) in pixels at rest places (M, 3), and its standard deviation (M,)."""
         cross, gain = self._gain(places, px_per_mm)
-        variance = (SHAPE_SD_MM * px_per_mm) ** 2 - (cross * gain).sum(axis=1)
+        variance = (self.shape_sd_mm * px_per_mm) ** 2 - (cross * gain).sum(axis=1)
         return gain @ self.residuals, np.sqrt(np.maximum(variance, 0))
 
     def draws(
@@ -97,7 +109,7 @@ class Warp:
         def field(at: FloatArray, scale: FloatArray) -> FloatArray:
             return np.tensordot(np.cos(at @ waves.T + phase), amplitude, 1) * scale[:, None, None]
 
-        prior_here = field(places, SHAPE_SD_MM * px_per_mm)
+        prior_here = field(places, self.shape_sd_mm * px_per_mm)
         prior_there = field(self.places, self.shape_px)
         prior_there = (
             prior_there + rng.normal(0, 1, prior_there.shape) * self.noise_px[:, None, None]

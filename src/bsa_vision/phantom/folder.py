@@ -66,7 +66,9 @@ def textures_digest(textures: Path | None) -> str | None:
     return document_digest({path.name: sha256_hex(path.read_bytes()) for path in maps})
 
 
-def write_picture(file: Path, pixels: NDArray[np.uint8], options: Sequence[int] = ()) -> None:
+def write_picture(
+    file: Path, pixels: NDArray[np.uint8] | NDArray[np.uint16], options: Sequence[int] = ()
+) -> None:
     """Write pixels (H, W) or (H, W, 3) BGR as the file's ending says, whole or not at all.
 
     Raises

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bsa_vision.chart.anny_model import BodyModel
+from bsa_vision.chart.places import places_on_faces
 from bsa_vision.core.frames import Camera
 from bsa_vision.core.labels import Label
 from bsa_vision.phantom.dressings import cover, covered
@@ -70,13 +71,10 @@ def render(scene: Scene, supersample: float = 1.0) -> Rendering:
     width, height = scene.camera.size
     size = (round(width * supersample), round(height * supersample))
     camera = scaled_camera(scene.camera, size[0] / width, size)
-    model = BodyModel.load()
-    caster = Caster([Mesh(scene.vertices, model.faces), *(prop.mesh for prop in scene.props)])
+    caster = _caster(scene)
     rays = pixel_rays(camera)
     eye = camera.centre().astype(np.float32)
-    hits = caster.nearest(eye, rays)
-    pixels = _Pixels(len(rays))
-    _sort_hits(scene, hits, rays, eye, pixels)
+    hits, pixels = _first_surfaces(scene, caster, rays, eye)
     position = eye + rays * pixels.distance[:, None]
     _paint_planes(scene, rays, eye, position, pixels, camera)
     _paint_body(scene, hits, pixels, camera)
@@ -107,6 +105,46 @@ def render(scene: Scene, supersample: float = 1.0) -> Rendering:
         body=np.asarray((group == _SKIN) | (group == _CAVITY)),
         sheet=np.asarray(group == _SHEET),
     )
+
+
+def skin_places(scene: Scene, factor: float) -> Float32:
+    """Where on the body each pixel of a photo lies.
+
+    Skin under a dressing counts as seen, skin behind anything else does not.
+
+    Parameters
+    ----------
+    scene : what is to be seen.
+    factor : size of the result relative to the photo.
+
+    Returns
+    -------
+    (h, w, 3) float32 places (`chart.places`), metres; nan off the skin.
+    """
+    width, height = scene.camera.size
+    size = (round(width * factor), round(height * factor))
+    camera = scaled_camera(scene.camera, factor, size)
+    rays = pixel_rays(camera)
+    hits, pixels = _first_surfaces(scene, _caster(scene), rays, camera.centre().astype(np.float32))
+    places = np.full((len(rays), 3), np.nan, np.float32)
+    skin = pixels.group == _SKIN
+    places[skin] = places_on_faces(hits.face[skin], hits.barycentric[skin])
+    return places.reshape(size[1], size[0], 3)
+
+
+def _caster(scene: Scene) -> Caster:
+    body = Mesh(scene.vertices, BodyModel.load().faces)
+    return Caster([body, *(prop.mesh for prop in scene.props)])
+
+
+def _first_surfaces(
+    scene: Scene, caster: Caster, rays: Float32, eye: Float32
+) -> tuple[Hits, _Pixels]:
+    """What each ray meets first; distance and group are set, and the normals of planes."""
+    hits = caster.nearest(eye, rays)
+    pixels = _Pixels(len(rays))
+    _sort_hits(scene, hits, rays, eye, pixels)
+    return hits, pixels
 
 
 def subject_brightness(rendering: Rendering) -> float:

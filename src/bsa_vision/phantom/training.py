@@ -25,6 +25,7 @@ from bsa_vision.calibration.srgb import srgb_to_linear
 from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import LABEL_NAMES, Label
 from bsa_vision.core.provenance import canonical_json
+from bsa_vision.dense.place_file import FACTOR, encode_places
 from bsa_vision.phantom.camera_effects import (
     CameraEffects,
     random_effects,
@@ -33,7 +34,7 @@ from bsa_vision.phantom.camera_effects import (
 )
 from bsa_vision.phantom.folder import claim_folder, textures_digest, write_picture
 from bsa_vision.phantom.lighting import illuminant, open_light
-from bsa_vision.phantom.render import render, subject_brightness
+from bsa_vision.phantom.render import render, skin_places, subject_brightness
 from bsa_vision.phantom.scene import (
     Case,
     Framing,
@@ -63,6 +64,7 @@ _DAYS = {
 _CORRECTED_SHARE = 0.8
 #: Side of an imagined patch in pixels.
 _PATCH_PX = 8
+_VIEW_NAMES = {view: name for name, view in VIEWS.items()}
 
 
 @lru_cache(maxsize=2)
@@ -242,7 +244,10 @@ def write_training_set(
     progress: Callable[[int, int], None] | None = None,
     shard: tuple[int, int] = (1, 1),
 ) -> None:
-    """Render a training folder: ``images/``, ``masks/``, ``patients/`` and ``dataset.json``.
+    """Render a training folder: ``images/``, ``masks/``, ``places/`` and ``dataset.json``.
+
+    The last also says the view of each photo; that of a close-up is none. ``patients/`` holds what
+    is known of each patient's photos.
 
     Photos that are there already are kept, so that an interrupted run can be taken up again, and
     more photos added: ``rendering.json``, written first, says with which settings. What is written
@@ -273,7 +278,7 @@ def write_training_set(
         "textures": textures_digest(textures),
     }
     claim_folder(out, settings, "images/*")
-    for folder in ("images", "masks", "patients"):
+    for folder in ("images", "masks", "places", "patients"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     seeds = range(seed, seed + count)
     by_patient: dict[int, list[int]] = {}
@@ -305,20 +310,22 @@ def _batches(jobs: list[Job], workers: int) -> Iterator[int]:
 
 def _describe(out: Path, seeds: range, patients: Iterable[int]) -> None:
     """Write ``dataset.json`` from the records of the patients."""
-    groups: dict[str, dict[str, str]] = {}
+    facts: dict[str, dict[str, str]] = {}
     for number in patients:
-        groups |= json.loads(patient_record(out, number).read_bytes())
+        facts |= json.loads(patient_record(out, number).read_bytes())
+    views = {sample_name(n): facts[sample_name(n)].pop("stated_view") for n in seeds}
     document = {
         "classes": {str(code): name for code, name in enumerate(LABEL_NAMES)},
         "patients": {sample_name(n): f"P{n // SAMPLES_PER_PATIENT:06d}" for n in seeds},
         "split": _split(seeds),
-        "groups": {sample_name(n): groups[sample_name(n)] for n in seeds},
+        "groups": {sample_name(n): facts[sample_name(n)] for n in seeds},
+        "views": {name: view for name, view in views.items() if view},
     }
     write_whole(out / "dataset.json", canonical_json(document).encode())
 
 
 def patient_record(out: Path, number: int) -> Path:
-    """What is known of a patient's photos: NAME -> view and skin tone. Written after the photos."""
+    """What is known of a patient's photos: NAME -> views and skin tone. Written after them."""
     return out / "patients" / f"P{number:06d}.json"
 
 
@@ -341,22 +348,28 @@ def _write_batch(job: Job) -> int:
     cv2.setNumThreads(1)
     record = patient_record(out, seeds[0] // SAMPLES_PER_PATIENT)
     files = [
-        (out / "images" / f"{sample_name(n)}.jpg", out / "masks" / f"{sample_name(n)}.png")
+        (
+            out / "images" / f"{sample_name(n)}.jpg",
+            out / "masks" / f"{sample_name(n)}.png",
+            out / "places" / f"{sample_name(n)}.png",
+        )
         for n in seeds
     ]
     known = json.loads(record.read_bytes()) if record.is_file() else {}
     facts: dict[str, dict[str, str]] = {}
-    for seed, (image_file, mask_file) in zip(seeds, files, strict=True):
+    for seed, (image_file, mask_file, place_file) in zip(seeds, files, strict=True):
         name = sample_name(seed)
-        there = image_file.exists() and mask_file.exists()
+        there = image_file.exists() and mask_file.exists() and place_file.exists()
         if there and name in known:
             facts[name] = known[name]
             continue
         turned = np.random.default_rng([seed, 7]).random() < 0.5
         sample = prepare_sample(seed, size[::-1] if turned else size, textures)
+        close_up, view = sample.framing.close_up, sample.framing.view
         facts[name] = {
             "skin_tone": f"Monk {monk_tone(sample.scene.case):02d}",
-            "view": "close-up" if sample.framing.close_up else sample.framing.view.group,
+            "view": "close-up" if close_up else view.group,
+            "stated_view": "" if close_up else _VIEW_NAMES[view],
         }
         if there:
             continue
@@ -364,5 +377,6 @@ def _write_batch(job: Job) -> int:
         # The photo went through its own JPEG already; this one only stores it.
         write_picture(image_file, image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
         write_picture(mask_file, mask)
+        write_picture(place_file, encode_places(skin_places(sample.scene, FACTOR)))
     write_whole(record, canonical_json(facts).encode())
     return len(seeds)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES, Label
@@ -195,7 +195,21 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check_files(folder: Path, card: ModelCard, names: tuple[str, ...]) -> None:
+class DescribesFiles(Protocol):
+    """The card of a model of any kind."""
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        ...
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """File name -> SHA-256."""
+        ...
+
+
+def check_files(folder: Path, card: DescribesFiles, names: tuple[str, ...]) -> None:
     """Refuse a model whose files are not those of its card.
 
     Raises

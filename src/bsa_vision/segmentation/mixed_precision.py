@@ -18,17 +18,23 @@ class InMixedPrecision(nn.Module):
         super().__init__()
         self.network, self._device = network, device.type
         self._half = bfloat16_pays(device)
-        if self._half and device.type == "cpu":
-            for module in network.modules():
-                if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
-                    # On the instance, which mypy minds: a wrapper would rename the weights.
-                    module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
+        keep_dilated_in_float32(network, device)
 
     def forward(self, images: Tensor, spacing: int) -> Tensor:
         """Logits of sRGB images, see `SkinNetwork.forward`."""
         with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
             logits: Tensor = self.network(normalise(images), spacing)
         return logits
+
+
+def keep_dilated_in_float32(network: nn.Module, device: torch.device) -> None:
+    """Take a network's depthwise dilated convolutions out of mixed precision on a processor."""
+    if device.type != "cpu" or not bfloat16_pays(device):
+        return
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
+            # On the instance, which mypy minds: a wrapper would rename the weights.
+            module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
 
 
 def _in_float32(convolution: nn.Conv2d, images: Tensor) -> Tensor:

@@ -1,0 +1,252 @@
+"""Training of dense placement: a folder of renderings with their places -> a model folder."""
+
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from bsa_vision.core.errors import InputError
+from bsa_vision.core.provenance import document_digest
+from bsa_vision.dense.card import PlaceCard
+from bsa_vision.dense.model import DeployedPlaces, PlaceNetwork, place_loss, read
+from bsa_vision.dense.samples import Batch, PlacePhotos
+from bsa_vision.segmentation.card import (
+    NETWORK_FILES,
+    WEIGHTS_FILE,
+    Architecture,
+    file_sha256,
+    find_model,
+    read_card,
+)
+from bsa_vision.segmentation.dataset import read_training_folder
+from bsa_vision.segmentation.mixed_precision import bfloat16_pays, keep_dilated_in_float32
+from bsa_vision.segmentation.model import MULTIPLE, normalise, placed
+from bsa_vision.segmentation.openvino_quiet import openvino
+from bsa_vision.segmentation.train import NETWORK
+from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun, kept_weights
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class PlaceSettings:
+    """How to train.
+
+    Attributes
+    ----------
+    architecture : of the network below the views; that of the model started from, where there is.
+    long_side : network pixels of a photo's long side.
+    steps, batch, learning_rate, weight_decay, average, seed : see `segmentation.TrainSettings`.
+    val_every, val_images : steps between looks at the held-out photos, and how many of them.
+    """
+
+    architecture: Architecture = NETWORK
+    long_side: int = 384
+    steps: int = 12_000
+    batch: int = 8
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    average: float = 0.999
+    seed: int = 0
+    val_every: int = 1000
+    val_images: int = 120
+
+
+class _Batches(Dataset[Batch]):
+    def __init__(self, photos: PlacePhotos, settings: PlaceSettings, first: int) -> None:
+        self._photos, self._settings, self._first = photos, settings, first
+
+    def __len__(self) -> int:
+        return max(0, self._settings.steps - self._first)
+
+    def __getitem__(self, item: int) -> Batch:
+        settings = self._settings
+        return self._photos.batch(self._first + item, settings.batch, settings.seed)
+
+
+def train_places(
+    data: Path,
+    out: Path,
+    init: str | None = None,
+    settings: PlaceSettings | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Train a network of dense placement.
+
+    Parameters
+    ----------
+    data : a folder of `phantom.training.write_training_set`.
+    out : where ``checkpoint.pt`` is written; a run begun there is taken up again.
+    init : model of segmentation whose encoder and decoder are started from; None for random.
+    settings : how to train.
+    progress : called with each line of the run's history.
+
+    Returns
+    -------
+    The path of the checkpoint.
+
+    Raises
+    ------
+    InputError
+        When data or model cannot be used, or `out` holds a run with others.
+    """
+    settings = settings or PlaceSettings()
+    start = None if init is None else find_model(init)
+    if start is not None:
+        settings = replace(settings, architecture=read_card(start).architecture)
+    folder = read_training_folder(data)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(settings.seed)
+    network = _network(settings.architecture)
+    if start is not None:
+        weights = load_file(start / WEIGHTS_FILE)
+        body = {f"base.{k}": v.float() for k, v in weights.items() if not k.startswith("head.")}
+        network.load_state_dict(body, strict=False)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    placed(network, device)
+    keep_dilated_in_float32(network, device)
+    run = TrainingRun(
+        network,
+        out,
+        steps=settings.steps,
+        minutes=None,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        average=settings.average,
+        start_share=0.0,
+        patience=None,
+    )
+    key = document_digest(
+        {
+            "data": folder.digest(),
+            "init": None if start is None else read_card(start).digest,
+            "settings": json.loads(json.dumps(asdict(settings))),
+        }
+    )
+    run.resume(key)
+    photos = PlacePhotos(folder, "train", settings.long_side)
+    held_out = PlacePhotos(folder, "val", settings.long_side)
+    for batch in _loader(photos, settings, run.step):
+        run.set_learning_rate()
+        run.count_step(_step(network, run.optimiser, batch, device), 0.0)
+        if run.step % settings.val_every == 0 or run.step == run.steps:
+            judged = _network(settings.architecture)
+            judged.load_state_dict(run.kept())
+            line = run.note({"places": held_out_errors(judged, held_out, settings.val_images)})
+            run.save(key)
+            if progress is not None:
+                progress(line)
+    return out / CHECKPOINT
+
+
+def _network(architecture: Architecture) -> PlaceNetwork:
+    deepest = architecture.encoder_options["channels"][-1]
+    return PlaceNetwork(architecture, deepest, architecture.decoder_options["decoder_channels"])
+
+
+def _loader(photos: PlacePhotos, settings: PlaceSettings, first: int) -> Iterator[Batch]:
+    cv2.setNumThreads(1)  # see `segmentation.train`
+    batches = _Batches(photos, settings, first)
+    yield from DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=4)
+
+
+def _step(
+    network: PlaceNetwork, optimiser: torch.optim.Optimizer, batch: Batch, device: torch.device
+) -> float:
+    network.train()
+    images, view, *target = (values.to(device) for values in batch)
+    images = images.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device)):
+        raw = network(normalise(images), view)
+    value: Tensor = place_loss(raw, *target)
+    optimiser.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]  # torch has no types here
+    norm = nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    if not torch.isfinite(norm):
+        msg = "Training broke off: the gradient is no number."
+        raise InputError(msg, "Give the command again: it goes on from the last checkpoint.")
+    optimiser.step()
+    return float(value.detach())
+
+
+def held_out_errors(network: PlaceNetwork, photos: PlacePhotos, count: int) -> dict[str, float]:
+    """Errors of places in photos as they are, whose view is stated: medians in millimetres.
+
+    Returns
+    -------
+    ``median_mm``, ``p90_mm`` over pixels, the share of pixels with the right ``side``, and ``iou``
+    of the skin.
+    """
+    network.eval()
+    errors, right, both, either = [], [], 0, 0
+    for index in np.linspace(0, len(photos.names) - 1, min(count, len(photos.names))).astype(int):
+        photo = photos.plain(int(index))
+        with torch.inference_mode():
+            skin, place, _, left = read(network(normalise(photo.images), photo.view))
+        on = photo.skin
+        both += int(((skin > 0) & on).sum())
+        either += int(((skin > 0) | on).sum())
+        true = photo.places[on]
+        right.append(((left[on] > 0) == (true[:, 0] > 0)).numpy())
+        true[:, 0] = true[:, 0].abs()
+        errors.append((place.permute(0, 2, 3, 1)[on] - true).norm(dim=1).numpy() * 1000)
+    pooled = np.concatenate(errors)
+    return {
+        "median_mm": round(float(np.median(pooled)), 1),
+        "p90_mm": round(float(np.quantile(pooled, 0.9)), 1),
+        "side": round(float(np.concatenate(right).mean()), 4),
+        "iou": round(both / max(either, 1), 4),
+    }
+
+
+def export_places(
+    run: Path, data: Path, folder: Path, settings: PlaceSettings, notes: dict[str, Any]
+) -> PlaceCard:
+    """Make a model folder from a training run; the figures of the card are of the test patients.
+
+    Parameters
+    ----------
+    run : output folder of `train_places`; data, settings : it was made with.
+    folder : where the model goes; its name is the model's name.
+    notes : what else the card says of the making.
+    """
+    network = _network(settings.architecture).eval()
+    kept = {
+        key: value.half().contiguous() if value.is_floating_point() else value.contiguous()
+        for key, value in kept_weights(run / CHECKPOINT).items()
+    }
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in kept.items()})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS_FILE).write_bytes(save(kept))
+    source = read_training_folder(data)
+    photos = PlacePhotos(source, "test", settings.long_side)
+    held_out = held_out_errors(network, photos, len(photos.names))
+    example = (
+        torch.zeros((1, 2 * MULTIPLE, 3 * MULTIPLE, 3), dtype=torch.uint8),
+        torch.zeros(1, dtype=torch.int64),
+    )
+    with warnings.catch_warnings():
+        # OpenVINO reads torch modules through torch.jit.trace, which warns that it is deprecated.
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        graph = openvino.convert_model(DeployedPlaces(network).eval(), example_input=example)
+    graph.reshape({0: [1, -1, -1, 3], 1: [1]})
+    openvino.save_model(graph, str(folder / NETWORK_FILES[0]), compress_to_fp16=True)
+    card = PlaceCard(
+        name=folder.name,
+        architecture=settings.architecture,
+        long_side=settings.long_side,
+        multiple=MULTIPLE,
+        files={name: file_sha256(folder / name) for name in (WEIGHTS_FILE, *NETWORK_FILES)},
+        training={**notes, "data": source.digest(), "held_out": held_out},
+    )
+    card.write(folder)
+    return card

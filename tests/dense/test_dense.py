@@ -1,0 +1,132 @@
+"""Dense placement: its files, views, samples, training and graph."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from bsa_vision.app.series import View
+from bsa_vision.core.errors import InputError
+from bsa_vision.core.labels import Label
+from bsa_vision.dense.api import STRIDE, VIEWS, mirrored_view, view_number
+from bsa_vision.dense.find import load_place_finder
+from bsa_vision.dense.model import CHANNELS, place_loss, read
+from bsa_vision.dense.place_file import encode_places, read_places
+from bsa_vision.dense.samples import PlacePhotos
+from bsa_vision.dense.train import PlaceSettings, export_places, train_places
+from bsa_vision.phantom.training import write_training_set
+from bsa_vision.segmentation.dataset import read_training_folder
+
+_SETTINGS = PlaceSettings(long_side=128, steps=3, batch=2, val_every=3, val_images=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photos of a patient of each part: numbers 7, 8 and 9."""
+    out = tmp_path_factory.mktemp("photos")
+    write_training_set(out, 12, 28, size=(256, 192))
+    return out
+
+
+def test_the_views_are_those_of_a_series():
+    assert View.__args__ == VIEWS
+    assert [view_number(view) for view in ("whole_front", "feet_plantar", "")] == [1, 20, 0]
+
+
+def test_a_mirror_image_shows_the_other_side():
+    assert mirrored_view("arm_left_back") == "arm_right_back"
+    assert mirrored_view("trunk_front") == "trunk_front"
+    assert all(mirrored_view(mirrored_view(view)) == view for view in VIEWS)
+
+
+def test_places_are_stored_to_a_twentieth_of_a_millimetre(tmp_path):
+    places = np.random.default_rng(0).uniform(-0.9, 0.9, (5, 7, 3)).astype(np.float32)
+    places[0, :3] = np.nan
+    cv2.imwrite(str(tmp_path / "a.png"), encode_places(places))
+    found, skin = read_places(tmp_path / "a.png")
+    assert (skin == ~np.isnan(places[..., 0])).all()
+    np.testing.assert_allclose(found[skin], places[skin], atol=3e-5)
+
+
+def test_a_picture_that_is_none_of_places_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match="16-bit"):
+        read_places(tmp_path / "a.png")
+
+
+def test_skin_of_the_mask_has_places(folder):
+    for mask_file in sorted((folder / "masks").glob("*.png")):
+        mask = cv2.imread(str(mask_file), cv2.IMREAD_UNCHANGED)
+        places, skin = read_places(folder / "places" / mask_file.name)
+        assert skin.shape == (mask.shape[0] // 4, mask.shape[1] // 4)
+        # What is not assessable may be a glove in front of it.
+        states = ((mask > 0) & (mask < Label.NOT_ASSESSABLE)).astype(np.uint8)
+        inner = cv2.erode(states, np.ones((5, 5)))[2::4, 2::4] > 0
+        assert skin[inner].mean() > 0.99
+        assert np.abs(places[skin]).max() < 1.0
+
+
+def test_a_sample_shows_each_pixel_where_it_is(folder):
+    photos = PlacePhotos(read_training_folder(folder), "train", 128)
+    plain = photos.plain(0)
+    places, skin = read_places(folder / "places" / f"{photos.names[0]}.png")
+    assert plain.images.shape[2:] in {(128, 96), (96, 128)}
+    assert plain.inside.all()
+    rows, columns = plain.skin.shape[1:]
+    small = places[1::2, 1::2][:rows, :columns]
+    both = plain.skin[0].numpy() & skin[1::2, 1::2][:rows, :columns]
+    away = np.linalg.norm(plain.places[0].numpy() - small, axis=2)[both]
+    assert np.median(away) < 0.03
+
+
+def test_a_batch_is_a_function_of_its_number_and_knows_left_from_right(folder):
+    photos = PlacePhotos(read_training_folder(folder), "train", 128)
+    one, again, other = (photos.batch(item, 2, seed=0) for item in (5, 5, 6))
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not torch.equal(one.images, other.images)
+    sides = [float(photos.batch(item, 2, 0).places[..., 0].sum()) for item in range(8)]
+    assert min(sides) < 0 < max(sides)  # mirrored ones among them
+
+
+def test_the_loss_falls_with_the_error_and_is_least_at_its_spread():
+    places = torch.full((1, 4, 4, 3), 0.3)
+    skin = inside = torch.ones((1, 4, 4), dtype=torch.bool)
+
+    def loss(x: float, log_spread: float) -> float:
+        raw = torch.zeros((1, CHANNELS, 4, 4))
+        raw[:, 1:4] = 1.0
+        raw[:, 1], raw[:, 4] = x, log_spread
+        return float(place_loss(raw, places, skin, inside))
+
+    assert loss(1.0, -1.0) < loss(1.2, -1.0) < loss(2.0, -1.0)
+    # An error of 0.3 m in one coordinate of three: a mean of 0.1 m.
+    assert loss(2.0, 0.0) < min(loss(2.0, 0.5), loss(2.0, -0.5))
+    _, place, log_spread, _ = read(torch.zeros((1, CHANNELS, 1, 1)))
+    assert float(place.abs().max()) == 0
+    assert float(log_spread.exp()) == pytest.approx(0.1, rel=1e-4)
+
+
+def test_a_model_is_trained_taken_up_again_exported_and_run(folder, tmp_path):
+    lines: list[dict] = []
+    train_places(folder, tmp_path / "run", None, _SETTINGS, lines.append)
+    assert set(lines[-1]["places"]) == {"median_mm", "p90_mm", "side", "iou"}
+    train_places(folder, tmp_path / "run", None, _SETTINGS, lines.append)
+    assert len(lines) == 1
+    card = export_places(tmp_path / "run", folder, tmp_path / "m-1", _SETTINGS, {"steps": 3})
+    finder = load_place_finder(tmp_path / "m-1", threads=1)
+    assert (finder.name, finder.digest) == ("m-1", card.digest)
+    photo = cv2.imread(str(next((folder / "images").iterdir())), cv2.IMREAD_COLOR_RGB)
+    found = finder.find(photo, "trunk_front")
+    width, height = found.size
+    assert max(found.size) == 128
+    assert found.skin.shape == (-(-height // STRIDE), -(-width // STRIDE))
+    assert found.places.shape == (*found.skin.shape, 3)
+    for probability in (found.skin, found.left):
+        assert 0 <= probability.min() <= probability.max() <= 1
+    assert found.spread.min() > 0
+    np.testing.assert_array_equal(finder.find(photo, "trunk_front").places, found.places)
+
+
+def test_a_missing_model_says_what_to_do():
+    with pytest.raises(InputError, match="no model of placement"):
+        load_place_finder("nothing")
