@@ -6,6 +6,7 @@ The photos of a visit are independent until they are fused, so this is the unit 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,11 +18,13 @@ from bsa_vision.calibration.sheets import SHEETS
 from bsa_vision.chart.body import Body
 from bsa_vision.chart.cell_map import knowing_the_body
 from bsa_vision.chart.cells import load_cells
-from bsa_vision.chart.gather import PhotoEvidence, gather, see_cells
+from bsa_vision.chart.gather import PhotoEvidence, expected_error_mm, gather, see_cells
 from bsa_vision.chart.pose_fit import SCALE_LOG_SD
 from bsa_vision.chart.regions import REGION_NAMES, Weighting, cell_weights
-from bsa_vision.chart.register import Placement, register
+from bsa_vision.chart.register import MIN_LANDMARKS, Placement, register
+from bsa_vision.chart.sightings import Sightings, found
 from bsa_vision.core.errors import Refused
+from bsa_vision.dense.api import PlaceFinder
 from bsa_vision.measures.records import ChartFacts
 from bsa_vision.photo.records import Photo
 from bsa_vision.segmentation.api import Segmenter, sharpened
@@ -54,6 +57,8 @@ class PhotoResult:
     mask_source : ``"given"``, ``"model"`` or None.
     placement_rms : residual of the trusted landmarks in pixels and millimetres, or None.
     distrusted : landmarks that did not fit the others.
+    placed_by : ``"landmarks"``, ``"photo"`` where a network found the body in it, or None.
+    placement_error_mm : median distance to be expected between skin and where it was placed.
     evidence : what the photo says of the cells, or None.
     refused : why it says nothing, or None.
     seconds : wall time by stage, for `scripts/benchmark_speed.py`; never part of a result.
@@ -66,6 +71,8 @@ class PhotoResult:
     mask_source: str | None = None
     placement_rms: tuple[float, float] | None = None
     distrusted: tuple[str, ...] = ()
+    placed_by: Literal["landmarks", "photo"] | None = None
+    placement_error_mm: float | None = None
     evidence: PhotoEvidence | None = None
     refused: Refused | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -78,7 +85,7 @@ class PhotoRequest:
     Attributes
     ----------
     view : one of the twenty views.
-    landmarks : points, or why there are none.
+    landmarks : points, none where nobody marked any, or why they cannot be used.
     mask : (H, W) codes drawn by a person for the full-size photo, or why there is none, or None.
     """
 
@@ -88,7 +95,11 @@ class PhotoRequest:
 
 
 def assess_photo(
-    photo: Photo, request: PhotoRequest, body: Body, segmenter: Segmenter | None
+    photo: Photo,
+    request: PhotoRequest,
+    body: Body,
+    segmenter: Segmenter | None,
+    finder: PlaceFinder | None = None,
 ) -> PhotoResult:
     """Calibrate, segment, place and gather one photo.
 
@@ -99,6 +110,7 @@ def assess_photo(
     ----------
     photo : decoded with a long side of at most `DECODE_SIDE`.
     segmenter : used when no mask is given; may be None when one is.
+    finder : places photos with fewer than `MIN_LANDMARKS` landmarks; None to refuse them.
     """
     clock = _Clock()
     calibrated = calibrate(photo)
@@ -119,7 +131,9 @@ def assess_photo(
     )
     if labels is None or result.refused is not None:
         return result
-    placement = _placed(photo, calibrated, request, body)
+    others = _found(photo, work, request, finder)
+    clock.lap("find")
+    placement = _placed(photo, calibrated, request, body, others)
     clock.lap("register")
     if isinstance(placement, Refused):
         return replace(result, refused=placement)
@@ -135,6 +149,8 @@ def assess_photo(
     placed = replace(
         result,
         placement_rms=placement.landmark_rms,
+        placed_by="landmarks" if others is None else "photo",
+        placement_error_mm=expected_error_mm(seen),
         distrusted=placement.distrusted,
     )
     if isinstance(evidence, Refused):
@@ -194,10 +210,27 @@ def _masked(
     return found.labels, found.probabilities, "model"
 
 
+def _found(
+    photo: Photo, work: NDArray[np.uint8], request: PhotoRequest, finder: PlaceFinder | None
+) -> Sightings | Refused | None:
+    """What a network finds of the body; None where the landmarks suffice or nothing looks."""
+    marked = request.landmarks
+    if finder is None or isinstance(marked, Refused) or len(marked) >= MIN_LANDMARKS:
+        return None
+    return found(finder.find(work, request.view), photo.full_size)
+
+
 def _placed(
-    photo: Photo, calibrated: CalibratedPhoto, request: PhotoRequest, body: Body
+    photo: Photo,
+    calibrated: CalibratedPhoto,
+    request: PhotoRequest,
+    body: Body,
+    others: Sightings | Refused | None,
 ) -> Placement | Refused:
+    if isinstance(others, Refused):
+        return others
     if isinstance(request.landmarks, Refused):
+        # What a person marked and cannot be read is never silently replaced.
         return request.landmarks
     mm_per_px, log_sd = _scale_of_depth(calibrated.scale, photo.full_size)
     return register(
@@ -208,6 +241,7 @@ def _placed(
         focal_px=photo.focal_px,
         mm_per_px=mm_per_px,
         mm_per_px_log_sd=log_sd,
+        others=others,
     )
 
 

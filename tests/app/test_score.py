@@ -252,7 +252,9 @@ def test_bad_photos_are_named_and_the_others_scored(series, tmp_path):
     photos = document["visits"][0]["photos"]
     by_view = {photo["view"]: photo for photo in photos}
     (series / by_view["trunk_front"]["file"]).write_bytes(b"\xff\xd8\xff not a photo")
-    del by_view["whole_back"]["landmarks"]
+    unreadable = series / by_view["whole_back"]["landmarks"]
+    unreadable.unlink()
+    unreadable.write_text("{}")
     write(series, document)
     outcome = scored(series, tmp_path / "out")
     assert outcome.status == "partial"
@@ -260,12 +262,31 @@ def test_bad_photos_are_named_and_the_others_scored(series, tmp_path):
     found = {photo["view"]: photo for photo in outcome.document["visits"][0]["photos"]}
     assert found["trunk_front"]["status"] == "refused"
     assert found["trunk_front"]["code"].startswith("photo_")
-    assert found["whole_back"]["code"] == "landmarks_missing"
+    # What a person marked is not silently replaced by what a network finds.
+    assert found["whole_back"]["code"] == "landmarks_unreadable"
     assert "landmarks" in found["whole_back"]["remedy"]
     assert found["whole_front"]["status"] == "scored"
-    # The photo without landmarks is not placed, but its mask is kept.
+    # The photo is not placed, but its mask is kept.
     assert (outcome.out / "masks" / "D00" / "whole_back.png").exists()
     assert outcome.document["visits"][0]["counted_bsa"]["percent"] is not None
+
+
+def test_a_photo_without_landmarks_places_itself(series, tmp_path):
+    document = listed(series)
+    photo = next(p for p in document["visits"][0]["photos"] if p["view"] == "whole_front")
+    del photo["landmarks"]
+    write(series, document)
+    outcome = scored(series, tmp_path / "out")
+    assert outcome.status == "done"
+    found = {photo["view"]: photo for photo in outcome.document["visits"][0]["photos"]}
+    by_itself, by_hand = found["whole_front"], found["trunk_front"]
+    assert by_itself["placed_by"] == "photo"
+    assert by_hand["placed_by"] == "landmarks"
+    assert by_itself["placement_error_mm"] > by_hand["placement_error_mm"] > 0
+    assert by_itself["placement_verdict"] == "use_with_caution"
+    assert by_itself["registration_error_mm"] is None
+    assert "no landmarks" in by_itself["registration_reason"]
+    assert outcome.document["provenance"]["settings"]["place_model"].startswith("places-")
 
 
 def test_a_visit_without_any_usable_photo_has_null_and_a_reason(series, tmp_path):

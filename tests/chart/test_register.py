@@ -38,7 +38,7 @@ def test_without_a_focal_length_a_typical_phone_is_assumed(body):
     seen = scene(body, 0.1, seed=4)
     placement = registered(body, seen.points, focal=None)
     assert isinstance(placement, Placement)
-    assert placement.landmark_rms_px < 10
+    assert placement.landmark_rms[0] < 10
 
 
 def test_a_scale_of_unknown_tilt_pulls_less(body):

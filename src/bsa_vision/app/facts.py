@@ -1,8 +1,21 @@
 """What the results say of a photo."""
 
+from typing import Literal
+
 from bsa_vision.app.photo_job import PhotoDone
 from bsa_vision.calibration.records import ColourFit, ScaleFit
 from bsa_vision.report.results import PhotoFacts
+
+#: Expected errors of placement up to which a photo is used as it is, millimetres.
+USED_WITHIN_MM = 15.0
+NO_LANDMARKS = "Placed by what was found in the photo; there were no landmarks to miss."
+
+
+def _verdict(error_mm: float | None) -> Literal["use", "use_with_caution"] | None:
+    """What an expected error of placement means for a photo that was placed."""
+    if error_mm is None:
+        return None
+    return "use" if error_mm <= USED_WITHIN_MM else "use_with_caution"
 
 
 def photo_facts(done: PhotoDone) -> PhotoFacts:
@@ -27,8 +40,11 @@ def photo_facts(done: PhotoDone) -> PhotoFacts:
         mask_source=result.mask_source,
         registration_error_px=rms[0] if rms else None,
         registration_error_mm=rms[1] if rms else None,
-        registration_reason=refused.reason if refused and not rms else None,
+        registration_reason=None if rms else (refused.reason if refused else NO_LANDMARKS),
         distrusted_landmarks=result.distrusted,
+        placed_by=result.placed_by,
+        placement_error_mm=result.placement_error_mm,
+        placement_verdict=_verdict(result.placement_error_mm),
         colour_method=colour.method if isinstance(colour, ColourFit) else None,
         colour_de00=colour.de00_loo_mean if isinstance(colour, ColourFit) else None,
         colour_de00_raw=colour.de00_raw_mean if isinstance(colour, ColourFit) else None,

@@ -17,6 +17,8 @@ from bsa_vision.chart.patient import Patient
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import N_LABELS, Label
+from bsa_vision.dense.api import PlaceFinder
+from bsa_vision.dense.find import load_place_finder
 from bsa_vision.measures.history import decided_cells
 from bsa_vision.measures.records import VisitEvidence
 from bsa_vision.photo.decode import read_photo
@@ -52,6 +54,7 @@ class PhotoJob:
     ----------
     entry, day, patient : the photo as listed, its visit and whose it is.
     masks : ``"auto"``, ``"given"`` or ``"model"``.
+    place_model : folder or name of the model that places photos without landmarks.
     model : folder or name of the model, or None when no network is to run.
     mask_out : where the mask of the full-size photo is written.
     """
@@ -61,6 +64,7 @@ class PhotoJob:
     patient: Patient
     masks: str
     model: str | None
+    place_model: str
     mask_out: Path
 
 
@@ -103,7 +107,8 @@ def _assessed(job: PhotoJob) -> PhotoDone:
         return PhotoDone(job, PhotoResult(None, refused=photo))
     request = PhotoRequest(job.entry.view, _landmarks(job.entry), _given_mask(job, photo))
     segmenter = None if job.model is None else _segmenter(job.model)
-    result = assess_photo(photo, request, _body(job.patient), segmenter)
+    finder = _finder(job.place_model)
+    result = assess_photo(photo, request, _body(job.patient), segmenter, finder)
     picture, outlined = None, None
     if result.labels is not None and result.work is not None:
         _write_mask(job.mask_out, result.labels, photo.full_size)
@@ -147,6 +152,11 @@ def _segmenter(model: str) -> Segmenter:
     return load_segmenter(model, threads=1)
 
 
+@lru_cache(maxsize=1)
+def _finder(model: str) -> PlaceFinder:
+    return load_place_finder(model, threads=1)
+
+
 @lru_cache(maxsize=4)
 def _body(patient: Patient) -> Body:
     body = solve_body(patient)
@@ -157,11 +167,7 @@ def _body(patient: Patient) -> Body:
 
 def _landmarks(entry: PhotoEntry) -> dict[str, tuple[float, float]] | Refused:
     if entry.landmarks is None:
-        return Refused(
-            "landmarks_missing",
-            f"{entry.name}: needed landmarks to place the photo on the body, got none.",
-            "Mark at least 4 landmarks on this photo; its mask is kept.",
-        )
+        return {}
     return parse_landmark_file(entry.landmarks)
 
 

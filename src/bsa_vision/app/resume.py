@@ -12,6 +12,7 @@ from bsa_vision.chart.cells import CHART_VERSION
 from bsa_vision.chart.regions import Weighting
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.provenance import document_digest
+from bsa_vision.dense.card import DEFAULT_PLACES, place_model_id
 from bsa_vision.measures.settings import EndpointSettings, MeasureSettings
 from bsa_vision.measures.severity import RULES
 from bsa_vision.pipeline import REPLICATES, WORK_SIDE
@@ -30,6 +31,7 @@ class RunSettings:
     model, model_name, model_digest : the network, or None where all masks are given.
     model_notes : what its card says of how it was made.
     measures : settings of the measures.
+    place_model : the network that places photos without landmarks.
     """
 
     weighting: Weighting
@@ -39,6 +41,7 @@ class RunSettings:
     model_digest: str | None
     model_notes: tuple[str, ...] = ()
     measures: MeasureSettings = field(default_factory=MeasureSettings)
+    place_model: str = DEFAULT_PLACES
 
     def document(self) -> dict[str, Any]:
         """The settings that decide the numbers, JSON-able."""
@@ -46,6 +49,7 @@ class RunSettings:
             "masks": self.masks,
             "working_side_px": WORK_SIDE,
             "placement_replicates": REPLICATES,
+            "place_model": place_model_id(self.place_model),
             "background_odds": {"on_body": ON_BODY_ODDS, "off_body": OFF_BODY_ODDS},
         }
 

@@ -188,6 +188,7 @@ def plan_series(
             patient=series.patient,
             masks=settings.masks,
             model=settings.model,
+            place_model=settings.place_model,
             mask_out=out / "masks" / entry.mask_name,
         )
         for visit in series.visits

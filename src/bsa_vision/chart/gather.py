@@ -112,6 +112,14 @@ def see_cells(
     )
 
 
+def expected_error_mm(seen: SeenCells) -> float | None:
+    """Median distance to be expected between seen skin and where it was placed; None unseen.
+
+    The median length of a vector whose two coordinates have that standard deviation.
+    """
+    return float(np.sqrt(2 * np.log(2)) * np.median(seen.sd_mm)) if len(seen.sd_mm) else None
+
+
 def _facing(
     corners: FloatArray, centres: FloatArray, placement: Placement
 ) -> tuple[NDArray[np.intp], FloatArray]:

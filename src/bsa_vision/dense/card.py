@@ -88,6 +88,18 @@ def read_place_card(folder: Path) -> PlaceCard:
         raise InputError(msg, "Install the program again, or export the model again.") from error
 
 
+def place_model_id(name_or_path: str | Path) -> str:
+    """Name and digest of a model, as results name it.
+
+    Raises
+    ------
+    InputError
+        When there is no such model.
+    """
+    card = read_place_card(find_place_model(name_or_path))
+    return f"{card.name} {card.digest}"
+
+
 def find_place_model(name_or_path: str | Path) -> Path:
     """Resolve a model's name, or a path to its folder, to the folder.
 

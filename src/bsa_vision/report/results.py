@@ -67,6 +67,9 @@ class PhotoFacts:
     registration_error_px, registration_error_mm : root mean square distance between the landmarks
         and the fitted body, in the photo and on the skin.
     distrusted_landmarks : landmarks that did not fit the others.
+    placed_by : ``"landmarks"``, ``"photo"`` (a network found the body in it) or None.
+    placement_error_mm : median distance expected between skin and where it was placed.
+    placement_verdict : ``"use"``, ``"use_with_caution"`` or None; see `app.facts`.
     colour_method, colour_de00, colour_de00_raw : correction chosen, its leave-one-patch-out mean
         CIEDE2000 and the mean before it. colour_flags : those of `ColourFit`.
     mm_per_px, tilt_deg : at the calibration sheet. scale_flags : those of `ScaleFit`.
@@ -89,6 +92,9 @@ class PhotoFacts:
     registration_error_mm: float | None = None
     registration_reason: str | None = None
     distrusted_landmarks: tuple[str, ...] = ()
+    placed_by: Literal["landmarks", "photo"] | None = None
+    placement_error_mm: float | None = None
+    placement_verdict: Literal["use", "use_with_caution"] | None = None
     colour_method: str | None = None
     colour_de00: float | None = None
     colour_de00_raw: float | None = None
@@ -283,6 +289,9 @@ def _photo(photo: PhotoFacts) -> Document:
         "registration_error_mm": _rounded(photo.registration_error_mm, "mm"),
         "registration_reason": photo.registration_reason,
         "distrusted_landmarks": list(photo.distrusted_landmarks),
+        "placed_by": photo.placed_by,
+        "placement_error_mm": _rounded(photo.placement_error_mm, "mm"),
+        "placement_verdict": photo.placement_verdict,
         "colour_method": photo.colour_method,
         "colour_de00": _rounded(photo.colour_de00, "de00"),
         "colour_de00_raw": _rounded(photo.colour_de00_raw, "de00"),
