@@ -1,8 +1,9 @@
 """The whole chain with the model's own masks and true landmarks on a rendered series.
 
     BSA_VISION_DATA=... .venv/bin/python scripts/benchmark_chain.py [--series DIR] [--noise PX]
-        [--model NAME] [--workers 2]
+        [--model NAME] [--workers 2] [--photos-only]
 
+With `--photos-only` there are no landmarks: the photos place themselves.
 Counted BSA per visit against truth, rates, Dice per class and the confusion table at full size.
 """
 
@@ -31,13 +32,17 @@ def main() -> None:
     parser.add_argument("--series", type=Path)
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--model")
+    parser.add_argument("--photos-only", action="store_true")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="folder for the results; else a temporary one")
     args = parser.parse_args()
     folder = args.series or Path(os.environ["BSA_VISION_DATA"]) / "phantom_series"
     with tempfile.TemporaryDirectory() as scratch:
         marked = Path(scratch) / "series"
-        write_series(folder, marked, args.noise, masks=False)
+        if args.photos_only:
+            marked = folder
+        else:
+            write_series(folder, marked, args.noise, masks=False)
         started = time.perf_counter()
         outcome = score_many(
             [marked],

@@ -23,7 +23,7 @@ from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.chart.body import solve_body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import fuse
-from bsa_vision.chart.gather import gather, see_cells
+from bsa_vision.chart.gather import expected_error_mm, gather, see_cells
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.chart.sightings import found
 from bsa_vision.core.errors import Refused
@@ -60,6 +60,16 @@ def self_placed(
     if isinstance(sightings, Refused):
         return sightings
     return register(body.rest, {}, size, entry.view, photo.focal_px, scale, others=sightings)
+
+
+def errors_mm(seen, geometry, size: tuple[int, int], cells) -> tuple[np.ndarray, float]:
+    """Placement errors of the truly visible cells among the seen; share of the visible seen."""
+    at, normals = on_surface(geometry["vertices"].astype(float), cells.face, cells.centre)
+    pixels, visible, mm = truly_visible(at, normals, geometry, size)
+    both = visible[seen.cells]
+    offset = seen.samples[both, 0] - pixels[seen.cells[both]]
+    error = np.linalg.norm(offset, axis=1) * mm[seen.cells[both]]
+    return error, both.sum() / max(visible.sum(), 1)
 
 
 def main() -> None:
@@ -104,20 +114,14 @@ def main() -> None:
                 print(visit.day, entry.view, evidence)
                 continue
             photos.append(evidence)
-            vertices = geometry["vertices"].astype(float)
-            at, normals = on_surface(vertices, cells.face, cells.centre)
-            pixels, visible, mm = truly_visible(at, normals, geometry, size)
-            both = visible[seen.cells]
-            offset = seen.samples[both, 0] - pixels[seen.cells[both]]
-            error = np.linalg.norm(offset, axis=1) * mm[seen.cells[both]]
+            error, shown = errors_mm(seen, geometry, size, cells)
             errors.append(error)
-            sure = np.median(seen.sd_mm[both])
-            covered.append(both.sum() / max(visible.sum(), 1))
+            covered.append(shown)
             if not args.quiet:
                 print(
                     f"D{visit.day:02d} {entry.view:16s} {len(placement.fit.weights):3d} points  "
                     f"median {np.median(error):5.1f}  95% {np.percentile(error, 95):6.1f}  "
-                    f"expected sd {sure:5.1f} mm  seen {both.sum() / visible.sum():.0%} "
+                    f"expected {expected_error_mm(seen):5.1f} mm  seen {shown:.0%} "
                     f"{','.join(placement.distrusted)}"
                 )
         fused = fuse(photos, len(cells), REPLICATES)

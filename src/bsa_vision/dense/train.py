@@ -44,15 +44,16 @@ class PlaceSettings:
     Attributes
     ----------
     architecture : of the network below the views; that of the model started from, where there is.
-    long_side : network pixels of a photo's long side.
+    long_side : network pixels of a photo's long side. At 256 twice as many photos are seen in an
+        hour as at 384, and front is told from back sooner (docs/BENCHMARKS.md).
     steps, batch, learning_rate, weight_decay, average, seed : see `segmentation.TrainSettings`.
     val_every, val_images : steps between looks at the held-out photos, and how many of them.
     """
 
     architecture: Architecture = NETWORK
-    long_side: int = 384
+    long_side: int = 256
     steps: int = 12_000
-    batch: int = 8
+    batch: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     average: float = 0.999

@@ -83,8 +83,15 @@ def _training_lines(training: Mapping[str, Any]) -> list[str]:
         f"- Training: {_start(training['init'])},",
         f"  {training['kept_step']} steps of {settings['batch']} crops",
         f"  of {settings['crop']}x{settings['crop']} pixels in {training['minutes']} minutes,",
-        f"  device {training['device']}, seed {settings['seed']}; moving average kept.",
+        f"  device {training['device']}, seed {settings['seed']};",
+        f"  moving average kept{_share(settings)}.",
     ]
+
+
+def _share(settings: Mapping[str, Any]) -> str:
+    """How much of the weights started from is in those kept; nothing for none."""
+    share = settings.get("start_share", 0)
+    return f", with {share:.0%} of the weights started from" if share else ""
 
 
 def _patients(count: int | None) -> str:
