@@ -19,6 +19,7 @@ from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import N_LABELS, Label
 from bsa_vision.dense.api import PlaceFinder
+from bsa_vision.dense.card import DEFAULT_PLACES
 from bsa_vision.dense.find import load_place_finder
 from bsa_vision.measures.history import decided_cells
 from bsa_vision.measures.records import VisitEvidence
@@ -55,9 +56,9 @@ class PhotoJob:
     ----------
     entry, day, patient : the photo as listed, its visit and whose it is.
     masks : ``"auto"``, ``"given"`` or ``"model"``.
-    place_model : folder or name of the model that places photos without landmarks.
     model : folder or name of the model, or None when no network is to run.
     mask_out : where the mask of the full-size photo is written.
+    place_model : folder or name of the model that places photos without landmarks.
     """
 
     entry: PhotoEntry
@@ -65,8 +66,8 @@ class PhotoJob:
     patient: Patient
     masks: str
     model: str | None
-    place_model: str
     mask_out: Path
+    place_model: str = DEFAULT_PLACES
 
 
 @dataclass(frozen=True)
