@@ -102,16 +102,29 @@ def register(
         )
     if refused:
         return refused
+    return _placement(solver, fit, surface, vertices, tuple(inside), sightings.common_mm)
+
+
+def _placement(
+    solver: PoseSolver,
+    fit: PoseFit,
+    surface: SurfacePoints,
+    vertices: FloatArray,
+    names: tuple[str, ...],
+    common_mm: float,
+) -> Placement:
+    """The record of a fit whose first points are the landmarks of these names."""
+    size = (int(2 * solver.centre[0] + 1), int(2 * solver.centre[1] + 1))
     _, depth, _ = solver.project(surface, fit.pose)
     px_per_mm = fit.pose.focal / depth / 1000
-    clicked = slice(len(marks))
+    clicked = slice(len(names))
     warp = Warp.from_residuals(
         surface.rest[clicked],
         fit.residuals[clicked],
         px_per_mm[clicked],
         fit.weights[clicked],
         max(size),
-        sightings.common_mm,
+        common_mm,
     )
     trusted = fit.weights[clicked] > _DISTRUSTED
     squared = (fit.residuals[clicked][trusted] ** 2).sum(axis=1)
@@ -124,7 +137,7 @@ def register(
         fit=fit,
         warp=warp,
         landmark_rms=rms,
-        distrusted=tuple(name for name, ok in zip(inside, trusted, strict=True) if not ok),
+        distrusted=tuple(name for name, ok in zip(names, trusted, strict=True) if not ok),
     )
 
 
