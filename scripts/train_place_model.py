@@ -6,8 +6,6 @@ The photos are those of `train_shipped_model.py`. A run that was interrupted is 
 """
 
 import argparse
-import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +14,7 @@ import torch
 from bsa_vision.dense.card import DEFAULT_PLACES
 from bsa_vision.dense.train import PlaceSettings, export_places, train_places
 from bsa_vision.segmentation.card import DEFAULT_MODEL
-
-
-def show(line: dict[str, object]) -> None:
-    print(json.dumps(line), file=sys.stderr, flush=True)
+from train_shipped_model import show
 
 
 def main() -> None:

@@ -15,31 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bsa_vision.chart.patient import Patient, patient_problem
 from bsa_vision.core.errors import InputError
+from bsa_vision.core.views import View
 
 SERIES_FORMAT = "bsa-vision-series/1"
-
-View = Literal[
-    "whole_front",
-    "whole_back",
-    "head_front",
-    "head_back",
-    "head_left",
-    "head_right",
-    "trunk_front",
-    "trunk_back",
-    "trunk_left",
-    "trunk_right",
-    "arm_left_front",
-    "arm_left_back",
-    "arm_right_front",
-    "arm_right_back",
-    "legs_front",
-    "legs_back",
-    "hands_dorsal",
-    "hands_palmar",
-    "feet_dorsal",
-    "feet_plantar",
-]
 
 #: Fields that identify a person, in lower case without "_" and "-"; none may be in a series.
 _IDENTIFYING = re.compile(

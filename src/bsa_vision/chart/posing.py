@@ -150,6 +150,7 @@ class PoseSolver:
     def __init__(self, model: BodyModel, rest: RestBody, size: tuple[int, int]) -> None:
         self.model = model
         self.rest = rest
+        self.size = size
         self.centre = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2])
         self.joints = np.array([model.bone_index(label) for label in JOINT_SD])
         self.parents = np.array([model.bone_parents[j] for j in self.joints])

@@ -114,7 +114,6 @@ def _placement(
     common_mm: float,
 ) -> Placement:
     """The record of a fit whose first points are the landmarks of these names."""
-    size = (int(2 * solver.centre[0] + 1), int(2 * solver.centre[1] + 1))
     _, depth, _ = solver.project(surface, fit.pose)
     px_per_mm = fit.pose.focal / depth / 1000
     clicked = slice(len(names))
@@ -123,7 +122,7 @@ def _placement(
         fit.residuals[clicked],
         px_per_mm[clicked],
         fit.weights[clicked],
-        max(size),
+        max(solver.size),
         common_mm,
     )
     trusted = fit.weights[clicked] > _DISTRUSTED
@@ -131,7 +130,7 @@ def _placement(
     on_skin = squared / px_per_mm[clicked][trusted] ** 2
     rms = (float(np.sqrt(squared.mean())), float(np.sqrt(on_skin.mean()))) if len(squared) else None
     return Placement(
-        camera=fit.pose.camera(size),
+        camera=fit.pose.camera(solver.size),
         vertices=vertices,
         solver=solver,
         fit=fit,
@@ -237,8 +236,7 @@ def _contradictory(
     poor = bad.mean() > _MAX_DISTRUSTED_SHARE or (~bad).sum() < MIN_LANDMARKS
     if not poor and hidden <= _MAX_HIDDEN_SHARE:
         return None
-    size = (int(2 * solver.centre[0] + 1), int(2 * solver.centre[1] + 1))
-    other, _ = _fit(solver, marked(_swapped(marks), seen, max(size)), prior, mm_per_px)
+    other, _ = _fit(solver, marked(_swapped(marks), seen, max(solver.size)), prior, mm_per_px)
     other_hidden = _hidden_share(_posed(solver, other.pose), other.pose, _swapped(marks))
     if (other.cost < fit.cost + 3 and other_hidden < hidden - 0.2) or other.cost < 0.5 * fit.cost:
         return Refused(

@@ -11,36 +11,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: Views by their number in a network's input, from 1; 0 stands for a view that is not known.
-VIEWS = (
-    "whole_front",
-    "whole_back",
-    "head_front",
-    "head_back",
-    "head_left",
-    "head_right",
-    "trunk_front",
-    "trunk_back",
-    "trunk_left",
-    "trunk_right",
-    "arm_left_front",
-    "arm_left_back",
-    "arm_right_front",
-    "arm_right_back",
-    "legs_front",
-    "legs_back",
-    "hands_dorsal",
-    "hands_palmar",
-    "feet_dorsal",
-    "feet_plantar",
-)
+from bsa_vision.core.views import VIEW_NAMES
+
 #: Network pixels from one output pixel to the next.
 STRIDE = 4
 
 
 def view_number(view: str) -> int:
-    """The number of a view, 0 for one that is not known."""
-    return 1 + VIEWS.index(view) if view in VIEWS else 0
+    """The number of a view in a network's input, from 1; 0 for one that is not known."""
+    return 1 + VIEW_NAMES.index(view) if view in VIEW_NAMES else 0
 
 
 def mirrored_view(view: str) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bsa_vision.dense.api import VIEWS
+from bsa_vision.core.views import VIEW_NAMES
 from bsa_vision.segmentation.card import Architecture
 from bsa_vision.segmentation.model import MEAN, STD, SkinNetwork
 
@@ -34,8 +34,8 @@ class PlaceNetwork(nn.Module):
     def __init__(self, architecture: Architecture, deepest: int, last: int) -> None:
         super().__init__()
         self.base = SkinNetwork(architecture, CHANNELS)
-        self.deep = nn.Embedding(len(VIEWS) + 1, deepest)
-        self.late = nn.Embedding(len(VIEWS) + 1, last)
+        self.deep = nn.Embedding(len(VIEW_NAMES) + 1, deepest)
+        self.late = nn.Embedding(len(VIEW_NAMES) + 1, last)
         nn.init.zeros_(self.deep.weight)
         nn.init.zeros_(self.late.weight)
 

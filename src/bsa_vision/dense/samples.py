@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bsa_vision.core.errors import InputError
-from bsa_vision.dense.api import STRIDE, VIEWS, mirrored_view, view_number
+from bsa_vision.core.views import VIEW_NAMES
+from bsa_vision.dense.api import STRIDE, mirrored_view, view_number
 from bsa_vision.dense.place_file import read_places
 from bsa_vision.segmentation.dataset import TrainingFolder, read_description
 
@@ -62,7 +63,7 @@ class PlacePhotos:
         self._wide = np.array([size[0] > size[1] for size in sizes])
         stated = read_description(folder.root).get("views") or {}
         self._views = [str(stated.get(name, "")) for name in self.names]
-        self._close_up = np.array([view not in VIEWS for view in self._views])
+        self._close_up = np.array([view not in VIEW_NAMES for view in self._views])
 
     def batch(self, item: int, count: int, seed: int) -> Batch:
         """Photos of one shape for a step of training; a pure function of (seed, item)."""

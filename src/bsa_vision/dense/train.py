@@ -1,7 +1,6 @@
 """Training of dense placement: a folder of renderings with their places -> a model folder."""
 
 import json
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -28,9 +27,9 @@ from bsa_vision.segmentation.card import (
     read_card,
 )
 from bsa_vision.segmentation.dataset import read_training_folder
+from bsa_vision.segmentation.export import save_graph, write_weights
 from bsa_vision.segmentation.mixed_precision import bfloat16_pays, keep_dilated_in_float32
 from bsa_vision.segmentation.model import MULTIPLE, normalise, placed
-from bsa_vision.segmentation.openvino_quiet import openvino
 from bsa_vision.segmentation.train import NETWORK
 from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun, kept_weights
 
@@ -221,13 +220,12 @@ def export_places(
     notes : what else the card says of the making.
     """
     network = _network(settings.architecture).eval()
-    kept = {
-        key: value.half().contiguous() if value.is_floating_point() else value.contiguous()
-        for key, value in kept_weights(run / CHECKPOINT).items()
-    }
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in kept.items()})
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS_FILE).write_bytes(save(kept))
+    write_weights(kept_weights(run / CHECKPOINT), folder / WEIGHTS_FILE)
+    stored = load_file(folder / WEIGHTS_FILE)
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
+    )
     source = read_training_folder(data)
     photos = PlacePhotos(source, "test", settings.long_side)
     held_out = held_out_errors(network, photos, len(photos.names))
@@ -235,12 +233,7 @@ def export_places(
         torch.zeros((1, 2 * MULTIPLE, 3 * MULTIPLE, 3), dtype=torch.uint8),
         torch.zeros(1, dtype=torch.int64),
     )
-    with warnings.catch_warnings():
-        # OpenVINO reads torch modules through torch.jit.trace, which warns that it is deprecated.
-        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
-        graph = openvino.convert_model(DeployedPlaces(network).eval(), example_input=example)
-    graph.reshape({0: [1, -1, -1, 3], 1: [1]})
-    openvino.save_model(graph, str(folder / NETWORK_FILES[0]), compress_to_fp16=True)
+    save_graph(DeployedPlaces(network).eval(), example, folder)
     card = PlaceCard(
         name=folder.name,
         architecture=settings.architecture,

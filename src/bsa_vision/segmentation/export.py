@@ -75,7 +75,7 @@ def export_model(
     settings = record["settings"]
     architecture = Architecture.from_document(settings["architecture"])
     folder.mkdir(parents=True, exist_ok=True)
-    _write_weights(kept_weights(run / CHECKPOINT), folder / WEIGHTS_FILE)
+    write_weights(kept_weights(run / CHECKPOINT), folder / WEIGHTS_FILE)
     network = build_network(folder, architecture, len(source.classes), mirrored=MIRRORED)
     long_side = int(settings["long_side"])
     begun = (record["init"] or {}).get("calibration")
@@ -132,7 +132,8 @@ def read_record(run: Path) -> dict[str, Any]:
     return record
 
 
-def _write_weights(average: Mapping[str, Tensor], path: Path) -> None:
+def write_weights(average: Mapping[str, Tensor], path: Path) -> None:
+    """Write weights in half precision."""
     half = {
         key: (value.half() if value.is_floating_point() else value).contiguous()
         for key, value in average.items()
@@ -155,11 +156,17 @@ def build_network(
 def write_graph(network: nn.Module, card: ModelCard, folder: Path) -> None:
     """Write ``network.xml`` and ``network.bin`` (float16 constants, any height and width)."""
     example = torch.zeros((1, 2 * MULTIPLE, 3 * MULTIPLE, 3), dtype=torch.uint8)
+    save_graph(deployed(network, card), (example,), folder)
+
+
+def save_graph(module: nn.Module, example: tuple[Tensor, ...], folder: Path) -> None:
+    """Write a module that takes photos (1, h, w, 3) first as a graph for OpenVINO."""
     with warnings.catch_warnings():
         # OpenVINO reads torch modules through torch.jit.trace, which warns that it is deprecated.
         warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
-        graph = openvino.convert_model(deployed(network, card), example_input=example)
-    graph.reshape([1, -1, -1, 3])
+        graph = openvino.convert_model(module, example_input=example)
+    shapes = ([1, -1, -1, 3], *(list(further.shape) for further in example[1:]))
+    graph.reshape(dict(enumerate(shapes)))
     openvino.save_model(graph, str(folder / NETWORK_FILES[0]), compress_to_fp16=True)
 
 
