@@ -1,21 +1,27 @@
-"""Accuracy by skin tone, on the same patients, lesions, views and light in all ten Monk tones.
+"""Accuracy by skin tone, on the same patients, views and light in all ten Monk tones.
 
     python scripts/benchmark_skin_tones.py [--model NAME] [--scenes 40] [--first 2000000]
+        [--same-looks]
 
 Each scene is one that training never met (its patient is of the test part), rendered ten times with
-nothing changed but the healthy skin. Dice by tone of the pixels of all scenes pooled.
+nothing changed but the skin. Lesions lie in the same places for as long; their look is the first
+that can be told on skin of that tone, of one series of looks, as for any patient of the renderer.
+With ``--same-looks`` it is the one drawn for the patient's own tone, legible on the others or not.
+Dice by tone of the pixels of all scenes pooled.
 """
 
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from multiprocessing import get_context
 
 import cv2
 import numpy as np
 
 from bsa_vision.core.labels import LABEL_NAMES, N_LABELS
+from bsa_vision.phantom.legibility import legible_lesion_look, margin
 from bsa_vision.phantom.skin import with_monk_tone
 from bsa_vision.phantom.training import SAMPLES_PER_PATIENT, part_of, prepare_sample
 from bsa_vision.segmentation.metrics import class_agreement, confusion
@@ -28,15 +34,20 @@ TONES = range(1, 11)
 JUDGED = ("detachable", "detached", "reepithelialised")
 
 
-def photograph(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Photo and mask of a scene in each tone."""
+def photograph(seed: int, same_looks: bool) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+    """Photo and mask of a scene in each tone, and whether its lesions can be told."""
     cv2.setNumThreads(1)
     photos = []
     for tone in TONES:
         sample = prepare_sample(seed, PHOTO_SIZE, skin_textures())
-        skin = with_monk_tone(sample.scene.case.skin, tone)
-        scene = replace(sample.scene, case=replace(sample.scene.case, skin=skin))
-        photos.append(replace(sample, scene=scene).render())
+        case = sample.scene.case
+        case = replace(case, skin=with_monk_tone(case.skin, tone))
+        of_lesions = case.surface, case.course, case.skin
+        if not same_looks:
+            rng = np.random.default_rng([seed, 11])
+            case = replace(case, lesions=legible_lesion_look(rng, *of_lesions))
+        image, mask = replace(sample, scene=replace(sample.scene, case=case)).render()
+        photos.append((image, mask, margin(case.lesions, *of_lesions) >= 1))
     return photos
 
 
@@ -45,6 +56,7 @@ def main() -> None:
     parser.add_argument("--model", default=default_model())
     parser.add_argument("--scenes", type=int, default=40)
     parser.add_argument("--first", type=int, default=2_000_000, help="first seed looked at")
+    parser.add_argument("--same-looks", action="store_true", help="those of the patient's own tone")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     seeds: list[int] = []
@@ -56,17 +68,20 @@ def main() -> None:
         seed += SAMPLES_PER_PATIENT
     segmenter = load_segmenter(given.model)
     tables = np.zeros((len(TONES), N_LABELS, N_LABELS), np.int64)
+    legible = np.zeros(len(TONES), np.int64)
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
-        for photos in pool.map(photograph, seeds):
-            for i, (image, mask) in enumerate(photos):
+        for photos in pool.map(photograph, seeds, repeat(given.same_looks)):
+            for i, (image, mask, told) in enumerate(photos):
+                legible[i] += told
                 found = segmenter.segment(image).labels_at(mask.shape[::-1])
                 tables[i] += confusion(mask, found, range(N_LABELS))
     means = []
-    for tone, table in zip(TONES, tables, strict=True):
+    for tone, table, told in zip(TONES, tables, legible / len(seeds), strict=True):
         dice = {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
         means.append(float(np.mean([dice[name] for name in JUDGED])))
         rounded = {name: round(value, 3) for name, value in dice.items() if value is not None}
-        print(json.dumps({"monk": tone, "judged": round(means[-1], 3), **rounded}), flush=True)
+        line = {"monk": tone, "judged": round(means[-1], 3), "legible": round(float(told), 2)}
+        print(json.dumps(line | rounded), flush=True)
     print(f"best minus worst tone: {max(means) - min(means):.3f}")
 
 

@@ -22,6 +22,8 @@ from bsa_vision.photo.decode import read_photo
 
 EXAMPLE = Path(__file__).parents[2] / "annotations" / "example"
 
+SOLES = {"view": "feet_plantar", "how": "both soles", "shows_percent": 2.66, "again": False}
+
 
 def _photo(
     file: str,
@@ -48,7 +50,7 @@ def _document(photos: list[dict[str, Any]]) -> dict[str, Any]:
 
     names = ("counted_bsa", "detached", "detachable", "reepithelialised", "erythema")
     visit: dict[str, Any] = {name: estimate(10.0 + i) for i, name in enumerate(names)}
-    visit |= {"not_assessed_percent": 3.25, "flags": []}
+    visit |= {"not_assessed_percent": 3.25, "flags": [], "photos_to_take": [SOLES]}
     rates = {
         "5": {**estimate(81.5), "flags": ["capped", "mostly_filled"]},
         "10": {**estimate(None), "flags": []},

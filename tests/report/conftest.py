@@ -1,9 +1,12 @@
 """Documents made by measuring a strip of cells by hand."""
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 
 from bsa_vision.chart.fuse import EvidenceMap
+from bsa_vision.chart.guide import PhotoToTake
 from bsa_vision.chart.patient import Patient
 from bsa_vision.measures.records import ChartFacts, VisitEvidence
 from bsa_vision.measures.series import measure_series
@@ -83,6 +86,12 @@ PHOTOS = (
 NOTES = ("Learned from 12 photos of wax.", "Never saw skin.")
 
 
+#: By day; visits of other days have all they need.
+TO_TAKE = defaultdict(
+    tuple, {0: (PhotoToTake("trunk_left", "left flank, left arm raised", 2.125, False),)}
+)
+
+
 def build(visits, photos=PHOTOS, study="RESCUE", **changes):
     measures = measure_series(
         visits, chart(), MeasureSettings(intervals=IntervalSettings(draws=60)), **changes
@@ -91,7 +100,7 @@ def build(visits, photos=PHOTOS, study="RESCUE", **changes):
         "bsa-vision 0.1.0", "small", "cd" * 32, "anny-1/abc", {"masks": "auto"}, NOTES
     )
     return results_document(
-        SeriesFacts(study, PATIENT, "lund-browder"), measures, photos, provenance
+        SeriesFacts(study, PATIENT, "lund-browder"), measures, photos, TO_TAKE, provenance
     )
 
 

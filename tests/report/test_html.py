@@ -199,6 +199,14 @@ def test_not_assessed_skin_in_words(document, empty_document):
     assert nothing.startswith("100.0")
 
 
+def test_photos_that_would_show_more_are_asked_for(document, build_document, make_visit):
+    text = text_of(report_html(document, {}, {}))
+    assert "Photos that would show more" in text
+    assert "trunk left left flank, left arm raised 2.1" in text
+    full = build_document([make_visit(5, 4, 0, seen=200)])
+    assert "would show more" not in text_of(report_html(full, {}, {}))
+
+
 def test_fully_assessed_skin_in_words(build_document, make_visit):
     document = build_document([make_visit(0, 4, 0, seen=200)])
     assert describe_not_assessed(document["visits"][0]) == "All skin was assessed."

@@ -31,11 +31,12 @@ from bsa_vision.chart.body import Body, solve_body
 from bsa_vision.chart.cells import CHART_VERSION, load_cells
 from bsa_vision.chart.draw import NOT_ASSESSED, chart_png
 from bsa_vision.chart.fuse import fuse
+from bsa_vision.chart.guide import PhotoToTake, photos_to_take
 from bsa_vision.chart.regions import Weighting
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.labels import N_LABELS, SKIN_STATES, Label
 from bsa_vision.measures.history import with_history
-from bsa_vision.measures.records import CellEvidence, VisitEvidence
+from bsa_vision.measures.records import CellEvidence, ChartFacts, VisitEvidence
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import EndpointSettings, MeasureSettings
 from bsa_vision.pipeline import REPLICATES, chart_facts
@@ -271,6 +272,7 @@ def _concluded(
         SeriesFacts(plan.series.study, plan.series.patient, settings.weighting),
         measures,
         [photo_facts(photo) for photo in photos],
+        {visit.day: _to_take(visit, used, chart) for visit in visits},
         _provenance(settings, photos, plan.digest),
     )
     charts = {
@@ -285,6 +287,15 @@ def _concluded(
     discard_pictures(plan.out / "masks", masks)
     write_report(plan.out, document, charts, thumbnails)
     return SeriesOutcome(path, plan.out, *_verdict(photos, used), document)
+
+
+def _to_take(
+    visit: VisitEvidence, used: Sequence[PhotoDone], chart: ChartFacts
+) -> tuple[PhotoToTake, ...]:
+    """Photos that would show what no photo of the visit does; a dressing hides from all."""
+    unseen = (visit.evidence.weight == 0) & ~visit.evidence.hidden
+    taken = {photo.job.entry.view for photo in used if photo.job.day == visit.day}
+    return photos_to_take(unseen, chart.weights, taken)
 
 
 def _provenance(settings: RunSettings, photos: Sequence[PhotoDone], digest: str) -> Provenance:

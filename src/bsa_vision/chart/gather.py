@@ -8,11 +8,12 @@ from scipy.spatial import cKDTree
 from trimesh import Trimesh
 from trimesh.ray.ray_pyembree import RayMeshIntersector
 
+from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import Cells
 from bsa_vision.chart.posing import SurfacePoints
 from bsa_vision.chart.register import Placement
 from bsa_vision.core.errors import Refused
-from bsa_vision.core.frames import FloatArray
+from bsa_vision.core.frames import Camera, FloatArray
 from bsa_vision.core.labels import N_LABELS, SKIN_STATES, Label
 
 #: A cell is assessed when at least this share of some photo's footprint on it is skin.
@@ -85,9 +86,7 @@ def see_cells(
     camera = placement.camera
     corners = placement.vertices[model.faces[cells.face]]
     centres = np.einsum("nk,nkc->nc", cells.centre, corners)
-    candidates, cosine = _facing(corners, centres, placement)
-    visible = _unoccluded(placement, centres[candidates])
-    chosen, cosine = candidates[visible], cosine[visible]
+    chosen, cosine = visible_cells(placement.vertices, camera, cells)
 
     inner = 0.5 * (cells.corners[chosen] + cells.centre[chosen][:, None])
     weights = np.concatenate([cells.centre[chosen][:, None], inner], axis=1)
@@ -120,11 +119,21 @@ def expected_error_mm(seen: SeenCells) -> float | None:
     return float(np.sqrt(2 * np.log(2)) * np.median(seen.sd_mm)) if len(seen.sd_mm) else None
 
 
+def visible_cells(
+    vertices: FloatArray, camera: Camera, cells: Cells
+) -> tuple[NDArray[np.intp], FloatArray]:
+    """Cells of a posed body (13718, 3) that a camera sees, with the cosine of the viewing angle."""
+    corners = vertices[BodyModel.load().faces[cells.face]]
+    centres = np.einsum("nk,nkc->nc", cells.centre, corners)
+    candidates, cosine = _facing(corners, centres, camera)
+    visible = _unoccluded(vertices, camera, centres[candidates])
+    return candidates[visible], cosine[visible]
+
+
 def _facing(
-    corners: FloatArray, centres: FloatArray, placement: Placement
+    corners: FloatArray, centres: FloatArray, camera: Camera
 ) -> tuple[NDArray[np.intp], FloatArray]:
     """Cells in the frame and turned to the camera, with the cosine of the viewing angle."""
-    camera = placement.camera
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     towards = camera.centre() - centres
     scale = np.linalg.norm(normals, axis=1) * np.linalg.norm(towards, axis=1)
@@ -137,10 +146,10 @@ def _facing(
     return kept, cosine[kept]
 
 
-def _unoccluded(placement: Placement, centres: FloatArray) -> NDArray[np.bool_]:
+def _unoccluded(vertices: FloatArray, camera: Camera, centres: FloatArray) -> NDArray[np.bool_]:
     """Whether the first thing that a ray from the camera meets is the cell, (N,)."""
-    mesh = Trimesh(placement.vertices, placement.solver.model.faces, process=False, validate=False)
-    origin = placement.camera.centre()
+    mesh = Trimesh(vertices, BodyModel.load().faces, process=False, validate=False)
+    origin = camera.centre()
     rays = centres - origin
     distance = np.linalg.norm(rays, axis=1)
     origins = np.broadcast_to(origin, rays.shape)

@@ -206,7 +206,7 @@ def _given(estimate: dict[str, Any]) -> str:
 
 
 def _visit_lines(document: dict[str, Any]) -> list[str]:
-    """Why the numbers of a visit are missing, or rest on little skin."""
+    """Why numbers of a visit are missing or rest on little skin, and which photos would help."""
     lines = []
     for visit in document["visits"]:
         if visit["counted_bsa"]["percent"] is None:
@@ -216,6 +216,11 @@ def _visit_lines(document: dict[str, Any]) -> list[str]:
                 f"D{visit['day']}: mostly filled: more than half of the skin was not assessed; "
                 "photograph the missing views"
             )
+        lines += [
+            f"D{visit['day']}: {photo['view']} would show {photo['shows_percent']:.1f} % more"
+            f"{', taken again' if photo['again'] else ''}: {photo['how']}"
+            for photo in visit["photos_to_take"]
+        ]
     return lines
 
 

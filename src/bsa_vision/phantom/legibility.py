@@ -42,7 +42,11 @@ _MM_PER_PX = 2.7
 
 
 def legible_lesion_look(
-    rng: np.random.Generator, surface: Surface, course: LesionCourse, skin: SkinLook
+    rng: np.random.Generator,
+    surface: Surface,
+    course: LesionCourse,
+    skin: SkinLook,
+    least_margin: float = 1.0,
 ) -> LesionLook:
     """The first of up to `DRAWS` looks drawn at random that is legible on this skin, or the best.
 
@@ -50,11 +54,12 @@ def legible_lesion_look(
     ----------
     rng : source of chance.
     surface, course, skin : of the patient.
+    least_margin : the `margin` from which a look is legible.
     """
     best = random_lesion_look(rng)
     best_margin = margin(best, surface, course, skin)
     for _ in range(DRAWS - 1):
-        if best_margin >= 1:
+        if best_margin >= least_margin:
             break
         candidate = random_lesion_look(rng)
         found = margin(candidate, surface, course, skin)

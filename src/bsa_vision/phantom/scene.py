@@ -124,6 +124,7 @@ def make_case(
     max_fraction: float | None = None,
     *,
     adult: bool = True,
+    least_margin: float = 1.0,
 ) -> Case:
     """A patient with a disease course, drawn at random.
 
@@ -133,6 +134,7 @@ def make_case(
     textures : folder of skin maps, or None.
     max_fraction : share of the skin ever affected; drawn from 3-60 % when None.
     adult : whether the patient is of age; a child is 3 years or older.
+    least_margin : how far lesions stand out at least (`legibility.margin`).
     """
     rng = np.random.default_rng([seed, 2])
     patient = random_patient(seed, adult=adult)
@@ -140,7 +142,8 @@ def make_case(
     drawn = float(np.exp(rng.uniform(np.log(0.03), np.log(0.6))))
     course = random_course(rng, surface, drawn if max_fraction is None else max_fraction)
     skin = random_skin_look(rng, textures)
-    return Case(patient, surface, course, skin, legible_lesion_look(rng, surface, course, skin))
+    lesions = legible_lesion_look(rng, surface, course, skin, least_margin)
+    return Case(patient, surface, course, skin, lesions)
 
 
 def monk_tone(case: Case) -> int:

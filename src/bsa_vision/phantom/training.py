@@ -71,18 +71,21 @@ _VIEW_NAMES = {view: name for name, view in VIEWS.items()}
 def _case(number: int, textures: Path | None) -> Case:
     """The patient of that number.
 
-    For training every eighth is healthy, every fifth a child, and extents vary more.
+    For training every eighth is healthy, every fifth a child, extents vary more, and half have
+    lesions that may stand out less: sick skin does not keep to what a reader tells with ease.
     """
     rng = np.random.default_rng([number, 6])
     extent: float | None = None
+    least_margin = 1.0
     if part_of(number) == "train":
         extent = float(
             rng.uniform(0.3, 0.8) if rng.random() < 0.5 else np.exp(rng.uniform(-3.5, -0.9))
         )
         if number % 8 == 0:
             extent = 0.0
+        least_margin = float(rng.choice((0.6, 1.0)))
     adult = part_of(number) != "train" or number % 5 != 0
-    return make_case(1_000_000 + number, textures, extent, adult=adult)
+    return make_case(1_000_000 + number, textures, extent, adult=adult, least_margin=least_margin)
 
 
 def part_of(number: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
+from bsa_vision.chart.guide import PhotoToTake
 from bsa_vision.chart.patient import Patient
 from bsa_vision.core.labels import COUNTED, SKIN_STATES
 from bsa_vision.measures.records import Estimate
@@ -134,6 +135,7 @@ def results_document(
     facts: SeriesFacts,
     measures: SeriesMeasures,
     photos: Sequence[PhotoFacts],
+    to_take: Mapping[int, Sequence[PhotoToTake]],
     provenance: Provenance,
 ) -> Document:
     """Assemble the document; equal inputs give equal documents.
@@ -141,6 +143,7 @@ def results_document(
     Parameters
     ----------
     photos : of all visits, in the order in which they shall be listed.
+    to_take : by day, the photos that would show what those do not.
     """
     patient = facts.patient
     return {
@@ -155,7 +158,7 @@ def results_document(
         },
         "weighting": facts.weighting,
         "visits": [
-            _visit(visit, [photo for photo in photos if photo.day == visit.day])
+            _visit(visit, [photo for photo in photos if photo.day == visit.day], to_take[visit.day])
             for visit in measures.visits
         ],
         "endpoints": _endpoints(measures),
@@ -232,7 +235,9 @@ def _new_detachment(new: NewDetachment) -> Document:
     return _with_reason(found, new.reason)
 
 
-def _visit(visit: VisitMeasures, photos: Sequence[PhotoFacts]) -> Document:
+def _visit(
+    visit: VisitMeasures, photos: Sequence[PhotoFacts], to_take: Sequence[PhotoToTake]
+) -> Document:
     low, high = visit.bounds
     return {
         "day": visit.day,
@@ -259,6 +264,15 @@ def _visit(visit: VisitMeasures, photos: Sequence[PhotoFacts]) -> Document:
         "flags": list(visit.flags),
         "regions": [_region(region) for region in visit.regions],
         "photos": [_photo(photo) for photo in photos],
+        "photos_to_take": [
+            {
+                "view": photo.view,
+                "how": photo.how,
+                "shows_percent": _percent(photo.percent),
+                "again": photo.again,
+            }
+            for photo in to_take
+        ],
     }
 
 
