@@ -13,7 +13,7 @@ from bsa_vision.core.views import VIEW_NAMES
 
 DATA = "data/view_cells.npz"
 #: Photos that would show less new skin than this, percent of BSA, are not asked for.
-LEAST_PERCENT = 0.5
+LEAST_PERCENT = 1.0
 #: A view that was photographed already: half of what is missing is taken to be missing for a
 #: reason that another photo mends (cropped, blurred, covered).
 AGAIN = 0.5

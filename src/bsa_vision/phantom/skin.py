@@ -105,7 +105,7 @@ def random_skin_look(rng: np.random.Generator, textures: Path | None) -> SkinLoo
         amount = np.clip(darker * rng.uniform(0.8, 1.1), -0.8, 3.6)
         tint = np.exp(-amount * MELANIN / MELANIN.mean() - rng.normal(0, 0.08, 3))
         # Melanin alone leaves the map's yellow in the lightest skin, and its red in the darkest.
-        hue = min(float(rng.uniform(0, 1.4)), 1.0)
+        hue = min(float(rng.uniform(0, 2.5)), 1.0)
         tint = tint ** (1 - hue) * (tone / _mean_of_map(texture)) ** hue
     return SkinLook(
         tone=tone.astype(np.float32),
