@@ -6,9 +6,11 @@ import pytest
 from tests.chart.scenes import WOMAN
 
 from bsa_vision.app.facts import photo_facts
-from bsa_vision.app.photo_job import PhotoJob, run_photo
+from bsa_vision.app.photo_job import PhotoDone, PhotoJob, run_photo
 from bsa_vision.app.series import PhotoEntry
+from bsa_vision.core.errors import Refused
 from bsa_vision.core.labels import Label
+from bsa_vision.pipeline import PhotoResult
 
 SIZE = (300, 400)
 
@@ -20,6 +22,23 @@ def job(folder: Path) -> PhotoJob:
     landmarks.write_text('{"points": {}}')
     entry = PhotoEntry("a.png", photo, "whole_front", landmarks, mask)
     return PhotoJob(entry, 0, WOMAN, "given", None, folder / "masks" / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("code", "error_mm", "verdict"),
+    [
+        (None, 12.0, "use"),
+        (None, 21.0, "use_with_caution"),
+        ("placement_uncertain", 60.0, "ask_for_landmarks"),
+        ("side_open", None, "ask_for_landmarks"),
+        ("no_skin_found", 12.0, None),
+        ("quality_unusable", None, None),
+    ],
+)
+def test_what_to_make_of_a_placement(tmp_path, code, error_mm, verdict):
+    refused = Refused(code, "because", "do this") if code else None
+    result = PhotoResult(None, placement_error_mm=error_mm, refused=refused)
+    assert photo_facts(PhotoDone(job(tmp_path), result)).placement_verdict == verdict
 
 
 def test_an_unreadable_photo_has_its_reason_beside_every_missing_number(tmp_path):

@@ -1,18 +1,32 @@
 """What the results say of a photo."""
 
-from typing import Literal
-
 from bsa_vision.app.photo_job import PhotoDone
 from bsa_vision.calibration.records import ColourFit, ScaleFit
-from bsa_vision.report.results import PhotoFacts
+from bsa_vision.pipeline import PhotoResult
+from bsa_vision.report.results import PhotoFacts, PlacementVerdict
 
 #: Expected errors of placement up to which a photo is used as it is, millimetres.
 USED_WITHIN_MM = 15.0
+#: Refusals that landmarks, or better ones, mend.
+ASK_FOR_LANDMARKS = frozenset(
+    {
+        "body_not_found",
+        "side_open",
+        "placement_contradicts",
+        "placement_uncertain",
+        "landmarks_too_few",
+        "landmarks_contradict",
+        "landmarks_mirrored",
+    }
+)
 NO_LANDMARKS = "Placed by what was found in the photo; there were no landmarks to miss."
 
 
-def _verdict(error_mm: float | None) -> Literal["use", "use_with_caution"] | None:
-    """What an expected error of placement means for a photo that was placed."""
+def _verdict(result: PhotoResult) -> PlacementVerdict | None:
+    """What to make of a photo's placement; None where it was refused for another reason."""
+    if result.refused is not None:
+        return "ask_for_landmarks" if result.refused.code in ASK_FOR_LANDMARKS else None
+    error_mm = result.placement_error_mm
     if error_mm is None:
         return None
     return "use" if error_mm <= USED_WITHIN_MM else "use_with_caution"
@@ -44,7 +58,7 @@ def photo_facts(done: PhotoDone) -> PhotoFacts:
         distrusted_landmarks=result.distrusted,
         placed_by=result.placed_by,
         placement_error_mm=result.placement_error_mm,
-        placement_verdict=_verdict(result.placement_error_mm),
+        placement_verdict=_verdict(result),
         colour_method=colour.method if isinstance(colour, ColourFit) else None,
         colour_de00=colour.de00_loo_mean if isinstance(colour, ColourFit) else None,
         colour_de00_raw=colour.de00_raw_mean if isinstance(colour, ColourFit) else None,

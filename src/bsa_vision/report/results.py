@@ -36,6 +36,7 @@ _NOT_CONFIRMED = "no mark of a bedside examination enters the measurement yet"
 _NOT_AFTER_D0 = "the visit is not after day 0, with which later ones are compared"
 
 Document = dict[str, Any]
+PlacementVerdict = Literal["use", "use_with_caution", "ask_for_landmarks"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class PhotoFacts:
     distrusted_landmarks : landmarks that did not fit the others.
     placed_by : ``"landmarks"``, ``"photo"`` (a network found the body in it) or None.
     placement_error_mm : median distance expected between skin and where it was placed.
-    placement_verdict : ``"use"``, ``"use_with_caution"`` or None; see `app.facts`.
+    placement_verdict : see `app.facts`; None for a photo refused for what landmarks do not mend.
     colour_method, colour_de00, colour_de00_raw : correction chosen, its leave-one-patch-out mean
         CIEDE2000 and the mean before it. colour_flags : those of `ColourFit`.
     mm_per_px, tilt_deg : at the calibration sheet. scale_flags : those of `ScaleFit`.
@@ -95,7 +96,7 @@ class PhotoFacts:
     distrusted_landmarks: tuple[str, ...] = ()
     placed_by: Literal["landmarks", "photo"] | None = None
     placement_error_mm: float | None = None
-    placement_verdict: Literal["use", "use_with_caution"] | None = None
+    placement_verdict: PlacementVerdict | None = None
     colour_method: str | None = None
     colour_de00: float | None = None
     colour_de00_raw: float | None = None
