@@ -3,7 +3,8 @@
     BSA_VISION_DATA=... .venv/bin/python scripts/benchmark_geometry.py [--noise PX] [--series DIR]
         [--places MODEL]
 
-With `--places` photos place themselves: what that model finds in them takes the landmarks' place.
+With `--places` photos place themselves: what that model finds in them, and the outline of the body
+in the default segmentation model's mask, take the landmarks' place.
 Per photo: placement error of every cell that is truly visible and that the chart placed (mm at the
 cell's depth). Per visit: counted BSA (`personal`) against truth. Then the re-epithelialisation
 rates.
@@ -24,6 +25,7 @@ from bsa_vision.chart.body import solve_body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import fuse
 from bsa_vision.chart.gather import expected_error_mm, gather, see_cells
+from bsa_vision.chart.outline import body_mask
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.chart.sightings import found
 from bsa_vision.core.errors import Refused
@@ -33,6 +35,9 @@ from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.pipeline import DECODE_SIDE, REPLICATES, chart_facts, working_picture
+from bsa_vision.segmentation.api import Segmenter
+from bsa_vision.segmentation.predict import load_segmenter
+from bsa_vision.segmentation.registry import default_model
 from true_landmarks import on_surface, true_landmarks, truly_visible
 
 
@@ -52,14 +57,24 @@ def depth_over_focal(facts, size: tuple[int, int]) -> float:
 
 
 def self_placed(
-    finder: ModelPlaceFinder, entry, body, size: tuple[int, int], scale: float
-) -> Placement | Refused:
-    """The photo placed by what a network finds in it."""
+    finder: ModelPlaceFinder, segmenter: Segmenter, entry, body, size: tuple[int, int], scale: float
+) -> tuple[Placement | Refused, float]:
+    """The photo placed by what networks find in it, and the seconds without segmentation."""
     photo = read_photo(entry.path, DECODE_SIDE)
-    sightings = found(finder.find(working_picture(photo, calibrate(photo)), entry.view), size)
+    work = working_picture(photo, calibrate(photo))
+    labels = segmenter.segment(work).labels
+    started = time.perf_counter()
+    places = finder.find(work, entry.view)
+    sightings = found(places, size)
+    placement: Placement | Refused
     if isinstance(sightings, Refused):
-        return sightings
-    return register(body.rest, {}, size, entry.view, photo.focal_px, scale, others=sightings)
+        placement = sightings
+    else:
+        placement = register(
+            body.rest, {}, size, entry.view, photo.focal_px, scale,
+            others=sightings, mask=body_mask(labels, places),
+        )  # fmt: skip
+    return placement, time.perf_counter() - started
 
 
 def errors_mm(seen, geometry, size: tuple[int, int], cells) -> tuple[np.ndarray, float]:
@@ -72,18 +87,23 @@ def errors_mm(seen, geometry, size: tuple[int, int], cells) -> tuple[np.ndarray,
     return error, both.sum() / max(visible.sum(), 1)
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--places", help="model of dense placement instead of landmarks")
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--series", type=Path)
     parser.add_argument("--quiet", action="store_true")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
     folder = args.series or Path(os.environ["BSA_VISION_DATA"]) / "phantom_series"
     series = read_series(folder)
     truth = json.loads((folder / "truth" / "truth.json").read_text())
     cells, body = load_cells(), solve_body(series.patient)
     finder = load_place_finder(args.places, threads=1) if args.places else None
+    segmenter = load_segmenter(default_model(), threads=1) if args.places else None
     rng = np.random.default_rng(1)
     errors, visits, seconds, covered = [], [], [], []
     for visit, true_visit in zip(series.visits, truth["visits"], strict=True):
@@ -101,15 +121,16 @@ def main() -> None:
             started = time.perf_counter()
             if finder is None:
                 placement = register(body.rest, points, size, entry.view, photo.focal_px, scale)
+                placed = time.perf_counter() - started
             else:
-                placement = self_placed(finder, entry, body, size, scale)
-            placed = time.perf_counter() - started
+                placement, placed = self_placed(finder, segmenter, entry, body, size, scale)
             if isinstance(placement, Refused):
                 print(visit.day, entry.view, placement)
                 continue
+            started = time.perf_counter()
             seen = see_cells(placement, cells, REPLICATES, np.random.default_rng(0))
             evidence = gather(seen, mask, None, size)
-            seconds.append((placed, time.perf_counter() - started - placed))
+            seconds.append((placed, time.perf_counter() - started))
             if isinstance(evidence, Refused):
                 print(visit.day, entry.view, evidence)
                 continue

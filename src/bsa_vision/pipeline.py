@@ -19,12 +19,13 @@ from bsa_vision.chart.body import Body
 from bsa_vision.chart.cell_map import knowing_the_body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.gather import PhotoEvidence, expected_error_mm, gather, see_cells
+from bsa_vision.chart.outline import Mask, body_mask
 from bsa_vision.chart.pose_fit import SCALE_LOG_SD
 from bsa_vision.chart.regions import REGION_NAMES, Weighting, cell_weights
 from bsa_vision.chart.register import MIN_LANDMARKS, Placement, register
 from bsa_vision.chart.sightings import Sightings, found
 from bsa_vision.core.errors import Refused
-from bsa_vision.dense.api import PlaceFinder
+from bsa_vision.dense.api import PlaceFinder, PlaceMap
 from bsa_vision.measures.records import ChartFacts
 from bsa_vision.photo.records import Photo
 from bsa_vision.segmentation.api import Segmenter, sharpened
@@ -131,9 +132,11 @@ def assess_photo(
     )
     if labels is None or result.refused is not None:
         return result
-    others = _found(photo, work, request, finder)
+    places = _places(work, request, finder)
+    others = None if places is None else found(places, photo.full_size)
     clock.lap("find")
-    placement = _placed(photo, calibrated, request, body, others)
+    outline = None if places is None else body_mask(labels, places)
+    placement = _placed(photo, calibrated, request, body, others, outline)
     clock.lap("register")
     if isinstance(placement, Refused):
         return replace(result, refused=placement)
@@ -210,14 +213,14 @@ def _masked(
     return found.labels, found.probabilities, "model"
 
 
-def _found(
-    photo: Photo, work: NDArray[np.uint8], request: PhotoRequest, finder: PlaceFinder | None
-) -> Sightings | Refused | None:
+def _places(
+    work: NDArray[np.uint8], request: PhotoRequest, finder: PlaceFinder | None
+) -> PlaceMap | None:
     """What a network finds of the body; None where the landmarks suffice or nothing looks."""
     marked = request.landmarks
     if finder is None or isinstance(marked, Refused) or len(marked) >= MIN_LANDMARKS:
         return None
-    return found(finder.find(work, request.view), photo.full_size)
+    return finder.find(work, request.view)
 
 
 def _placed(
@@ -226,6 +229,7 @@ def _placed(
     request: PhotoRequest,
     body: Body,
     others: Sightings | Refused | None,
+    outline: Mask | None,
 ) -> Placement | Refused:
     if isinstance(others, Refused):
         return others
@@ -242,6 +246,7 @@ def _placed(
         mm_per_px=mm_per_px,
         mm_per_px_log_sd=log_sd,
         others=others,
+        mask=outline,
     )
 
 

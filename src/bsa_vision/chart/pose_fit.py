@@ -3,11 +3,12 @@
 Levenberg-Marquardt on exact derivatives (`posing`) needs 10-30 steps of about a millisecond.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bsa_vision.chart.anny_model import rotation_matrices
+from bsa_vision.chart.outline import Mask, Outline, find_outline
 from bsa_vision.chart.posing import (
     CAMERA_PARAMETERS,
     JOINT_SD,
@@ -63,10 +64,11 @@ class PoseFit:
 _ROBUST_DOF = 4.0  # Student t: a point 5 sigma off keeps a sixth of its weight
 
 
-def _robust(squared: FloatArray) -> tuple[FloatArray, float]:
-    """Weights and cost of squared normalised residuals under a bivariate Student t."""
-    weights = (_ROBUST_DOF + 2) / (_ROBUST_DOF + squared)
-    cost = float(((_ROBUST_DOF + 2) / 2 * np.log1p(squared / _ROBUST_DOF)).sum())
+def _robust(squared: FloatArray, dimensions: int) -> tuple[FloatArray, float]:
+    """Weights and cost of squared normalised residuals under a Student t of 1 or 2 dimensions."""
+    dof = _ROBUST_DOF + dimensions
+    weights = dof / (_ROBUST_DOF + squared)
+    cost = float((dof / 2 * np.log1p(squared / _ROBUST_DOF)).sum())
     return np.minimum(weights, 1.0), cost
 
 
@@ -84,13 +86,17 @@ class _Assessment:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Points seen at pixels `seen` (N, 2) with standard errors `sigma` (N,), and the prior."""
+    """Points seen at pixels `seen` (N, 2) with standard errors `sigma` (N,), and the prior.
+
+    With an outline the body's rim is drawn to where the photo has it, too.
+    """
 
     solver: PoseSolver
     points: SurfacePoints
     seen: FloatArray
     sigma: FloatArray
     prior: PosePrior
+    outline: Outline | None = None
 
     def precision(self) -> FloatArray:
         """(P,) inverse prior variances of the step parameters."""
@@ -104,7 +110,7 @@ class _Problem:
         places, motion = self.solver.place(self.points, pose)
         pixels, depth, jacobian = self.solver.pinhole(places, motion, pose.focal)
         residuals = self.seen - pixels
-        weights, cost = _robust((residuals**2).sum(axis=1) / self.sigma**2)
+        weights, cost = _robust((residuals**2).sum(axis=1) / self.sigma**2, 2)
         if depth.min() <= NEAREST_M:  # a point at or behind the lens cannot have been seen
             cost = float("inf")
         precision = self.precision()
@@ -121,7 +127,26 @@ class _Problem:
             cost += 0.5 * precision_of_scale * error**2
             hessian += precision_of_scale * np.outer(row, row)
             gradient += precision_of_scale * error * row
+        if self.outline is not None:
+            rows, across, swollen, rim_cost = self._across_the_rim(pose, self.outline)
+            # The mask's own swelling is one unknown more, marginalised.
+            share = 1 / (1 + float(swollen @ swollen))
+            along, off = swollen @ rows, float(swollen @ across)
+            cost += rim_cost - 0.5 * share * off**2
+            hessian += rows.T @ rows - share * np.outer(along, along)
+            gradient += rows.T @ across - share * off * along
         return _Assessment(pose, cost, residuals, weights, hessian, gradient)
+
+    def _across_the_rim(
+        self, pose: BodyPose, outline: Outline
+    ) -> tuple[FloatArray, FloatArray, FloatArray, float]:
+        """The rim's distances: derivatives (N, P), errors and swelling (N,), weighted; the cost."""
+        pixels, _, jacobian = self.solver.project(outline.points, pose)
+        errors = ((outline.seen - pixels) * outline.normal).sum(axis=1)
+        weights, cost = _robust((errors / outline.sigma) ** 2, 1)
+        root = np.sqrt(weights) / outline.sigma
+        rows = np.einsum("nc,ncp->np", outline.normal, jacobian) * root[:, None]
+        return rows, errors * root, root * outline.swelling, cost
 
 
 def fit_pose(
@@ -238,6 +263,34 @@ def best_fit(
     fit = fit_pose(problem, full[0].pose)
     observed = sigma * np.sqrt(_variance_factor(problem, fit))
     return fit_pose(_Problem(solver, points, seen, observed, prior), fit.pose)
+
+
+#: Rounds in which a fitted body is drawn to its outline: how far across the rim the mask's is
+#: looked for, and the standard error of the distance, both on the skin in millimetres.
+OUTLINE_ROUNDS = ((60.0, 30.0), (40.0, 20.0), (25.0, 14.0), (25.0, 14.0))
+
+
+def drawn_to_outline(
+    solver: PoseSolver,
+    points: SurfacePoints,
+    seen: FloatArray,
+    sigma: FloatArray,
+    prior: PosePrior,
+    fit: PoseFit,
+    mask: Mask,
+) -> PoseFit:
+    """A fit of the same points that also meets the body's rim in a mask (`outline.body_mask`).
+
+    Which point of the mask's rim belongs to which of the body's is decided anew in each round
+    (iterative closest point). A mask without a rim near the body's changes nothing.
+    """
+    problem = _Problem(solver, points, seen, sigma, prior)
+    for reach_mm, error_mm in OUTLINE_ROUNDS:
+        outline = find_outline(solver, fit.pose, mask, reach_mm, error_mm)
+        if outline is None:
+            return fit
+        fit = fit_pose(replace(problem, outline=outline), fit.pose, max_steps=15)
+    return fit
 
 
 def _variance_factor(problem: _Problem, fit: PoseFit) -> float:

@@ -11,7 +11,14 @@ import numpy as np
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody
 from bsa_vision.chart.landmarks import LANDMARKS, Landmark
-from bsa_vision.chart.pose_fit import SCALE_LOG_SD, PoseFit, PosePrior, best_fit
+from bsa_vision.chart.outline import Mask
+from bsa_vision.chart.pose_fit import (
+    SCALE_LOG_SD,
+    PoseFit,
+    PosePrior,
+    best_fit,
+    drawn_to_outline,
+)
 from bsa_vision.chart.posing import BodyPose, PoseSolver, SurfacePoints
 from bsa_vision.chart.sightings import Sightings, marked
 from bsa_vision.chart.warp import Warp
@@ -59,6 +66,7 @@ def register(
     mm_per_px: float | None = None,
     mm_per_px_log_sd: float = SCALE_LOG_SD,
     others: Sightings | None = None,
+    mask: Mask | None = None,
 ) -> Placement | Refused:
     """Fit the patient's body to what is seen of it in one photo.
 
@@ -73,6 +81,8 @@ def register(
         a tilted sheet is larger.
     mm_per_px_log_sd : how far the body's may be from it, as a standard deviation of the logarithm.
     others : points found by a network, or None; without them it takes `MIN_LANDMARKS`.
+    mask : where the photo shows the body (`outline.body_mask`), or None. Used beside `others`
+        alone: landmarks are surer than any outline.
     """
     inside = {
         name: xy
@@ -90,7 +100,7 @@ def register(
     model = BodyModel.load()
     solver = PoseSolver(model, rest, size)
     prior = _prior(size, focal_px, mm_per_px, mm_per_px_log_sd)
-    fit, surface = _fit(solver, sightings, prior, mm_per_px)
+    fit, surface = _fit(solver, sightings, prior, mm_per_px, mask if others else None)
     vertices = _posed(solver, fit.pose)
     if others is None:
         refused = _contradictory(solver, marks, seen, prior, mm_per_px, fit, vertices, view)
@@ -151,7 +161,11 @@ def _prior(
 
 
 def _fit(
-    solver: PoseSolver, sightings: Sightings, prior: PosePrior, mm_per_px: float | None
+    solver: PoseSolver,
+    sightings: Sightings,
+    prior: PosePrior,
+    mm_per_px: float | None,
+    mask: Mask | None = None,
 ) -> tuple[PoseFit, SurfacePoints]:
     surface = SurfacePoints.from_faces(
         solver.model, solver.rest, sightings.face, sightings.barycentric
@@ -159,7 +173,11 @@ def _fit(
     spread = float(np.linalg.norm(np.ptp(surface.rest, axis=0)))
     seen = sightings.seen
     scale = mm_per_px or 1000 * spread / max(float(np.linalg.norm(np.ptp(seen, axis=0))), 1.0)
-    return best_fit(solver, surface, seen, sightings.sigma(scale), prior), surface
+    sigma = sightings.sigma(scale)
+    fit = best_fit(solver, surface, seen, sigma, prior)
+    if mask is not None:
+        fit = drawn_to_outline(solver, surface, seen, sigma, prior, fit, mask)
+    return fit, surface
 
 
 def _posed(solver: PoseSolver, pose: BodyPose) -> FloatArray:
