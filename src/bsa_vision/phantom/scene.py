@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.core.frames import Camera, FloatArray
 from bsa_vision.core.labels import Label
+from bsa_vision.phantom.bedside import bedside_pose
 from bsa_vision.phantom.dressings import Dressing, random_patch, random_wrap
 from bsa_vision.phantom.legibility import legible_lesion_look
 from bsa_vision.phantom.lesion_looks import LesionLook
@@ -107,6 +108,7 @@ class Framing:
     close_up : (vertex index, radius in metres) to fill the frame with, or None.
     with_sheet : whether the calibration sheet lies beside the body.
     harshness : 0..1, how far viewpoints and clutter stray from a careful photographer's.
+    bedside : whether the patient may leave the pose that was asked for (`bedside_pose`).
     """
 
     view: View
@@ -116,6 +118,7 @@ class Framing:
     close_up: tuple[int, float] | None
     with_sheet: bool
     harshness: float
+    bedside: bool = False
 
 
 def make_case(
@@ -184,7 +187,10 @@ def build_scene(
     rng = np.random.default_rng([seed, 3])
     model = BodyModel.load()
     view = framing.view
-    vertices = model.posed(case.patient.rest, random_pose(rng, view))
+    pose = random_pose(rng, view)
+    if framing.bedside:
+        pose = bedside_pose(np.random.default_rng([seed, 17]), pose)
+    vertices = model.posed(case.patient.rest, pose)
     stray = framing.harshness
     direction = view_direction(
         view.azimuth_deg + rng.normal(0, 5 + 9 * stray),

@@ -54,6 +54,8 @@ SAMPLES_PER_PATIENT = 4
 #: Rare states are sought out: how often a photo is made to show each.
 _TARGETS = (Label.ERYTHEMA, Label.DETACHABLE, Label.DETACHED, Label.REEPITHELIALISED)
 _TARGET_SHARE = (0.15, 0.3, 0.2, 0.35)
+#: How often a patient does not hold the pose of the view.
+_BEDSIDE_SHARE = 0.4
 _DAYS = {
     Label.ERYTHEMA: (-1.0, 8.0),
     Label.DETACHABLE: (-2.0, 5.0),
@@ -180,6 +182,8 @@ def _sought_photo(
         close_up=close_up,
         with_sheet=bool(rng.random() < 0.7),
         harshness=float(rng.uniform(0.1, 1)),
+        # Both hands side by side are held so, or not photographed.
+        bedside=bool(rng.random() < _BEDSIDE_SHARE) and view.group != "hands",
     )
     return day, framing
 
