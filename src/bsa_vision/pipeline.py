@@ -25,7 +25,7 @@ from bsa_vision.chart.regions import REGION_NAMES, Weighting, cell_weights
 from bsa_vision.chart.register import MIN_LANDMARKS, Placement, register
 from bsa_vision.chart.sightings import Sightings, found
 from bsa_vision.core.errors import Refused
-from bsa_vision.dense.api import PlaceFinder, PlaceMap
+from bsa_vision.dense.api import PlaceFinder
 from bsa_vision.measures.records import ChartFacts
 from bsa_vision.photo.records import Photo
 from bsa_vision.segmentation.api import Segmenter, sharpened
@@ -132,11 +132,9 @@ def assess_photo(
     )
     if labels is None or result.refused is not None:
         return result
-    places = _places(work, request, finder)
-    others = None if places is None else found(places, photo.full_size)
+    others = _found(photo, work, labels, request, finder)
     clock.lap("find")
-    outline = None if places is None else body_mask(labels, places)
-    placement = _placed(photo, calibrated, request, body, others, outline)
+    placement = _placed(photo, calibrated, request, body, others)
     clock.lap("register")
     if isinstance(placement, Refused):
         return replace(result, refused=placement)
@@ -213,14 +211,20 @@ def _masked(
     return found.labels, found.probabilities, "model"
 
 
-def _places(
-    work: NDArray[np.uint8], request: PhotoRequest, finder: PlaceFinder | None
-) -> PlaceMap | None:
-    """What a network finds of the body; None where the landmarks suffice or nothing looks."""
+def _found(
+    photo: Photo,
+    work: NDArray[np.uint8],
+    labels: Labels,
+    request: PhotoRequest,
+    finder: PlaceFinder | None,
+) -> tuple[Sightings, Mask] | Refused | None:
+    """Points a network finds, and the body's outline; None if landmarks suffice or none looks."""
     marked = request.landmarks
     if finder is None or isinstance(marked, Refused) or len(marked) >= MIN_LANDMARKS:
         return None
-    return finder.find(work, request.view)
+    places = finder.find(work, request.view)
+    sightings = found(places, photo.full_size)
+    return sightings if isinstance(sightings, Refused) else (sightings, body_mask(labels, places))
 
 
 def _placed(
@@ -228,8 +232,7 @@ def _placed(
     calibrated: CalibratedPhoto,
     request: PhotoRequest,
     body: Body,
-    others: Sightings | Refused | None,
-    outline: Mask | None,
+    others: tuple[Sightings, Mask] | Refused | None,
 ) -> Placement | Refused:
     if isinstance(others, Refused):
         return others
@@ -237,6 +240,7 @@ def _placed(
         # What a person marked and cannot be read is never silently replaced.
         return request.landmarks
     mm_per_px, log_sd = _scale_of_depth(calibrated.scale, photo.full_size)
+    sightings, mask = others or (None, None)
     return register(
         body.rest,
         request.landmarks,
@@ -245,8 +249,8 @@ def _placed(
         focal_px=photo.focal_px,
         mm_per_px=mm_per_px,
         mm_per_px_log_sd=log_sd,
-        others=others,
-        mask=outline,
+        others=sightings,
+        mask=mask,
     )
 
 
