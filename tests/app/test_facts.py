@@ -31,7 +31,8 @@ def job(folder: Path) -> PhotoJob:
         (None, 21.0, "use_with_caution"),
         ("placement_uncertain", 60.0, "ask_for_landmarks"),
         ("side_open", None, "ask_for_landmarks"),
-        ("no_skin_found", 12.0, None),
+        ("no_skin_found", 12.0, "ask_for_landmarks"),
+        ("landmarks_unreadable", None, "ask_for_landmarks"),
         ("quality_unusable", None, None),
     ],
 )

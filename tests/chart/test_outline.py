@@ -9,8 +9,9 @@ from tests.chart.scenes import FOCAL, SIZE, body_of, scene
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.landmarks import LANDMARKS
-from bsa_vision.chart.outline import LEAST_RIM_POINTS, body_mask, find_outline
-from bsa_vision.chart.posing import PoseSolver
+from bsa_vision.chart.outline import body_mask, find_outline
+from bsa_vision.chart.pose_fit import PosePrior, _Problem
+from bsa_vision.chart.posing import PoseSolver, SurfacePoints
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.chart.sightings import SHAPE_SD_MM, Sightings
 from bsa_vision.core.labels import Label
@@ -112,10 +113,44 @@ def test_the_rim_of_the_true_pose_is_met(standing, solver, mask):
 
 
 def test_the_edge_of_the_photo_is_no_end_of_the_body(standing, solver, mask):
-    """Zoomed in until the body fills the frame, there is no rim but the frame's."""
-    near = replace(standing.pose, focal=standing.pose.focal * 12)
-    assert find_outline(solver, near, np.ones_like(mask), 60.0, 30.0) is None
-    assert LEAST_RIM_POINTS > 0
+    """A body cut off by the frame: where the mask's last pixels end, nothing is known to."""
+    all_body = np.zeros_like(mask)
+    all_body[1:-1, 1:-1] = 1
+    assert find_outline(solver, standing.pose, all_body, 500.0, 30.0) is None
+    inner = np.zeros_like(mask)
+    inner[4:-4, 4:-4] = 1
+    assert find_outline(solver, standing.pose, inner, 500.0, 30.0) is not None
+
+
+def test_gradient_and_cost_of_the_outline_agree(standing, solver, mask):
+    """With an offset that all rim points share and a few that belong to something else."""
+    outline = find_outline(solver, standing.pose, mask, 30.0, 10.0)
+    seen = outline.seen + 9 * outline.normal
+    seen[::7] += 60 * outline.normal[::7]
+    marks = SurfacePoints(*(values[:3] for values in vars(outline.points).values()))
+    problem = _Problem(
+        solver, marks, outline.seen[:3], np.full(3, 1e6), PosePrior((np.log(FOCAL), 0.2)),
+        replace(outline, seen=seen),
+    )  # fmt: skip
+    gradient, step = problem.assess(standing.pose).gradient, 1e-5
+    numeric = np.zeros_like(gradient)
+    for column in range(len(gradient)):
+        change = np.zeros_like(gradient)
+        change[column] = step
+        costs = [problem.assess(standing.pose.moved(sign * change)).cost for sign in (-1, 1)]
+        numeric[column] = (costs[0] - costs[1]) / (2 * step)
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-3, atol=1e-3 * np.abs(numeric).max())
+
+
+def test_a_marked_landmark_is_not_drawn_away_by_the_outline(body, standing, mask):
+    name, at = next(iter(standing.points.items()))
+    found = [
+        register(
+            body.rest, {name: at}, SIZE, "whole_front", FOCAL, others=rough(standing, 0), mask=used
+        )
+        for used in (None, mask)
+    ]
+    assert (found[0].vertices == found[1].vertices).all()
 
 
 def test_a_dressing_on_the_body_is_body_and_linen_is_not():

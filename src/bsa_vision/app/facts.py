@@ -17,6 +17,9 @@ ASK_FOR_LANDMARKS = frozenset(
         "landmarks_too_few",
         "landmarks_contradict",
         "landmarks_mirrored",
+        "landmarks_unreadable",
+        "landmark_unknown",
+        "no_skin_found",
     }
 )
 NO_LANDMARKS = "Placed by what was found in the photo; there were no landmarks to miss."

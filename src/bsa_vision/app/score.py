@@ -292,7 +292,7 @@ def _concluded(
 def _to_take(
     visit: VisitEvidence, used: Sequence[PhotoDone], chart: ChartFacts
 ) -> tuple[PhotoToTake, ...]:
-    """Photos that would show what no photo of the visit does; a dressing hides from all."""
+    """Photos that would show skin which none of the visit shows, not even beneath a dressing."""
     unseen = (visit.evidence.weight == 0) & ~visit.evidence.hidden
     taken = {photo.job.entry.view for photo in used if photo.job.day == visit.day}
     return photos_to_take(unseen, chart.weights, taken)

@@ -84,15 +84,14 @@ def see_cells(
     """Find the cells a placed photo shows, where, and how surely."""
     model = placement.solver.model
     camera = placement.camera
-    corners = placement.vertices[model.faces[cells.face]]
-    centres = np.einsum("nk,nkc->nc", cells.centre, corners)
     chosen, cosine = visible_cells(placement.vertices, camera, cells)
 
+    corners = placement.vertices[model.faces[cells.face[chosen]]]
     inner = 0.5 * (cells.corners[chosen] + cells.centre[chosen][:, None])
     weights = np.concatenate([cells.centre[chosen][:, None], inner], axis=1)
-    at = np.einsum("nsk,nkc->nsc", weights, corners[chosen])
+    at = np.einsum("nsk,nkc->nsc", weights, corners)
     pixels = camera.project(at.reshape(-1, 3)).reshape(-1, 4, 2)
-    depth = camera.to_camera(centres[chosen])[:, 2]
+    depth = camera.to_camera(at[:, 0])[:, 2]
     focal = placement.fit.pose.focal
     mm_per_px = 1000 * depth / focal
 
@@ -235,8 +234,8 @@ def gather(
     if not ((shares[:, skin].sum(axis=1) >= MIN_SKIN_SHARE) | covered_up(shares)).any():
         return Refused(
             "no_skin_found",
-            "Need skin, or a dressing, where the landmarks place the body; the mask has none.",
-            "Check that the landmarks are this photo's, or draw its mask by hand.",
+            "Need skin, or a dressing, where the body was placed; the mask has none.",
+            "Mark landmarks, check that those marked are this photo's, or draw its mask by hand.",
         )
     moved = samples[None] + seen.shifts[:, shown, None]
     replicates = (

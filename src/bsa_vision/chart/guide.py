@@ -65,10 +65,10 @@ class PhotoToTake:
 def photos_to_take(
     unseen: NDArray[np.bool_], weights: FloatArray, taken: Collection[str]
 ) -> tuple[PhotoToTake, ...]:
-    """The photos that would show most of the skin not seen, the most useful first.
+    """The photos that would show most of the skin not seen, the most useful or nearly so first.
 
-    Each is chosen for what it adds to the ones before (a greedy cover, H. Nemhauser and others,
-    1978), until none adds `LEAST_PERCENT`.
+    Each is chosen for what it adds to the ones before (a greedy cover, G. L. Nemhauser and
+    others, 1978), until none adds `LEAST_PERCENT`.
 
     Parameters
     ----------

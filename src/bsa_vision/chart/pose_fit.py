@@ -61,15 +61,16 @@ class PoseFit:
     cost: float
 
 
+#: Rounds in which weights and the mask's swelling are found from one another.
+_SWELLING_ROUNDS = 8
 _ROBUST_DOF = 4.0  # Student t: a point 5 sigma off keeps a sixth of its weight
 
 
 def _robust(squared: FloatArray, dimensions: int) -> tuple[FloatArray, float]:
     """Weights and cost of squared normalised residuals under a Student t of 1 or 2 dimensions."""
     dof = _ROBUST_DOF + dimensions
-    weights = dof / (_ROBUST_DOF + squared)
-    cost = float((dof / 2 * np.log1p(squared / _ROBUST_DOF)).sum())
-    return np.minimum(weights, 1.0), cost
+    weights: FloatArray = dof / (_ROBUST_DOF + squared)
+    return weights, float((dof / 2 * np.log1p(squared / _ROBUST_DOF)).sum())
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class _Problem:
         pixels, depth, jacobian = self.solver.pinhole(places, motion, pose.focal)
         residuals = self.seen - pixels
         weights, cost = _robust((residuals**2).sum(axis=1) / self.sigma**2, 2)
+        weights = np.minimum(weights, 1.0)
         if depth.min() <= NEAREST_M:  # a point at or behind the lens cannot have been seen
             cost = float("inf")
         precision = self.precision()
@@ -128,25 +130,43 @@ class _Problem:
             hessian += precision_of_scale * np.outer(row, row)
             gradient += precision_of_scale * error * row
         if self.outline is not None:
-            rows, across, swollen, rim_cost = self._across_the_rim(pose, self.outline)
-            # The mask's own swelling is one unknown more, marginalised.
-            share = 1 / (1 + float(swollen @ swollen))
-            along, off = swollen @ rows, float(swollen @ across)
-            cost += rim_cost - 0.5 * share * off**2
-            hessian += rows.T @ rows - share * np.outer(along, along)
-            gradient += rows.T @ across - share * off * along
+            rim = self._across_the_rim(pose, self.outline)
+            cost += rim.cost
+            hessian += rim.hessian
+            gradient += rim.gradient
         return _Assessment(pose, cost, residuals, weights, hessian, gradient)
 
-    def _across_the_rim(
-        self, pose: BodyPose, outline: Outline
-    ) -> tuple[FloatArray, FloatArray, FloatArray, float]:
-        """The rim's distances: derivatives (N, P), errors and swelling (N,), weighted; the cost."""
+    def _across_the_rim(self, pose: BodyPose, outline: Outline) -> "_RimTerms":
+        """What the outline adds: the mask's swelling, one unknown more, is at its best value."""
         pixels, _, jacobian = self.solver.project(outline.points, pose)
-        errors = ((outline.seen - pixels) * outline.normal).sum(axis=1)
-        weights, cost = _robust((errors / outline.sigma) ** 2, 1)
-        root = np.sqrt(weights) / outline.sigma
-        rows = np.einsum("nc,ncp->np", outline.normal, jacobian) * root[:, None]
-        return rows, errors * root, root * outline.swelling, cost
+        errors = ((outline.seen - pixels) * outline.normal).sum(axis=1) / outline.sigma
+        swelling = outline.swelling / outline.sigma
+        amount = 0.0
+        for _ in range(_SWELLING_ROUNDS):
+            weights, _ = _robust((errors - amount * swelling) ** 2, 1)
+            amount = float((weights * swelling) @ errors)
+            amount /= 1 + float((weights * swelling) @ swelling)
+        left = errors - amount * swelling
+        weights, cost = _robust(left**2, 1)
+        root = np.sqrt(weights)
+        rows = np.einsum("nc,ncp->np", outline.normal, jacobian)
+        rows *= (root / outline.sigma)[:, None]
+        by_swelling = (root * swelling) @ rows
+        share = 1 / (1 + float((weights * swelling) @ swelling))
+        return _RimTerms(
+            cost + 0.5 * amount**2,
+            rows.T @ rows - share * np.outer(by_swelling, by_swelling),
+            rows.T @ (root * left),
+        )
+
+
+@dataclass(frozen=True)
+class _RimTerms:
+    """Cost, and the normal equations (P, P) and (P,), of the distances across the rim."""
+
+    cost: float
+    hessian: FloatArray
+    gradient: FloatArray
 
 
 def fit_pose(
@@ -289,8 +309,10 @@ def drawn_to_outline(
         outline = find_outline(solver, fit.pose, mask, reach_mm, error_mm)
         if outline is None:
             return fit
-        fit = fit_pose(replace(problem, outline=outline), fit.pose, max_steps=15)
-    return fit
+        drawn = replace(problem, outline=outline)
+        fit = fit_pose(drawn, fit.pose, max_steps=15)
+    observed = sigma * np.sqrt(_variance_factor(drawn, fit))
+    return fit_pose(replace(drawn, sigma=observed), fit.pose, max_steps=15)
 
 
 def _variance_factor(problem: _Problem, fit: PoseFit) -> float:

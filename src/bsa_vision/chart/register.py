@@ -81,8 +81,8 @@ def register(
         a tilted sheet is larger.
     mm_per_px_log_sd : how far the body's may be from it, as a standard deviation of the logarithm.
     others : points found by a network, or None; without them it takes `MIN_LANDMARKS`.
-    mask : where the photo shows the body (`outline.body_mask`), or None. Used beside `others`
-        alone: landmarks are surer than any outline.
+    mask : where the photo shows the body (`outline.body_mask`), or None. Used where no landmark is
+        marked: landmarks are surer than any outline.
     """
     inside = {
         name: xy
@@ -100,7 +100,9 @@ def register(
     model = BodyModel.load()
     solver = PoseSolver(model, rest, size)
     prior = _prior(size, focal_px, mm_per_px, mm_per_px_log_sd)
-    fit, surface = _fit(solver, sightings, prior, mm_per_px, mask if others else None)
+    # Beside landmarks an outline says little, and a person's correction must win.
+    used = mask if others is not None and not marks else None
+    fit, surface = _fit(solver, sightings, prior, mm_per_px, used)
     vertices = _posed(solver, fit.pose)
     if others is None:
         refused = _contradictory(solver, marks, seen, prior, mm_per_px, fit, vertices, view)

@@ -137,7 +137,7 @@ def make_case(
     textures : folder of skin maps, or None.
     max_fraction : share of the skin ever affected; drawn from 3-60 % when None.
     adult : whether the patient is of age; a child is 3 years or older.
-    least_margin : how far lesions stand out at least (`legibility.margin`).
+    least_margin : how far lesions are to stand out (`legibility.margin`).
     """
     rng = np.random.default_rng([seed, 2])
     patient = random_patient(seed, adult=adult)
