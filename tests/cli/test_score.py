@@ -200,6 +200,7 @@ def test_a_visit_that_rests_on_little_skin_says_what_to_do(monkeypatch: pytest.M
     document["visits"].append({**sparse, "day": 7, "flags": ["sparsely_seen"]})
     done, _ = _score(monkeypatch, [_outcome("done", document)])
     assert "D5: mostly filled: more than half of the skin was not assessed; photo" in done.stderr
+    assert "D5: feet_plantar would show 2.7 % more: both soles" in done.stderr
     assert f"D7: not given: {reason}" in done.stderr
 
 
