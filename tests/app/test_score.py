@@ -156,6 +156,16 @@ def test_the_models_masks_do_not_depend_on_workers_or_listing_order(tmp_path):
     assert model["notes"] == list(card.training["notes"])
 
 
+def test_the_photos_that_would_show_the_rest_are_asked_for(reference):
+    for visit in reference.document["visits"]:
+        asked = visit["photos_to_take"]
+        taken = {photo["view"] for photo in visit["photos"]}
+        assert len(asked) >= 2
+        assert all(photo["again"] == (photo["view"] in taken) for photo in asked)
+        assert sum(photo["shows_percent"] for photo in asked) < visit["never_seen_percent"]
+        assert min(photo["shows_percent"] for photo in asked) >= 1
+
+
 @pytest.mark.parametrize("copy", ["D07/again.jpg", "D07/zz.jpg"])
 def test_a_photo_listed_twice_counts_once_and_is_named(example, tmp_path, copy):
     once = scored(example, tmp_path / "once").document["visits"][0]
