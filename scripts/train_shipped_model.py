@@ -34,8 +34,6 @@ SETTINGS = TrainSettings(
     batch=4,
     learning_rate=1.5e-3,
     average=0.9993,
-    # Half of the way from the model before: other errors than either (docs/BENCHMARKS.md).
-    start_share=0.5,
     val_every=2000,
     val_images=24,
 )
@@ -57,10 +55,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True, help="photos and checkpoints")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where models go")
     parser.add_argument("--name", default=DEFAULT_MODEL)
-    parser.add_argument("--images", type=int, default=3600)
+    parser.add_argument("--images", type=int, default=7200)
     parser.add_argument("--seed", type=int, default=50000, help="of the first photo")
     parser.add_argument("--shard", default="1/1", help="K/N renders one of N parts, and no more")
-    parser.add_argument("--steps", type=int, default=12000, help="of training")
+    parser.add_argument("--steps", type=int, default=20000, help="of training")
     parser.add_argument("--init", help="model to start from; random weights without")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--export-only", action="store_true", help="export the last checkpoint")

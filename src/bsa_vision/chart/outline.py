@@ -11,6 +11,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from trimesh import Trimesh
+from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.posing import NEAREST_M, BodyPose, PoseSolver, SurfacePoints
@@ -29,6 +31,8 @@ RIM_POINTS, _STEPS = 200, 40
 #: How far a mask may be too wide, or a patient stouter than the body solved for them, as a standard
 #: deviation on the skin: a limb swollen by millimetres is no limb nearer to the camera.
 SWELLING_MM = 6.0
+#: Beyond the rim by this, metres, the line of sight meets no skin of the body.
+_BESIDE_M = 0.008
 #: With fewer the outline says nothing.
 LEAST_RIM_POINTS = 20
 
@@ -108,7 +112,7 @@ def find_outline(
 def _rim(
     solver: PoseSolver, pose: BodyPose
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray, FloatArray]:
-    """Edges between skin turned to the camera and skin turned away, in front of it.
+    """Edges between skin turned to the camera and skin turned away, with no skin beside them.
 
     Returns
     -------
@@ -127,7 +131,13 @@ def _rim(
     lengths = np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     outward = ((normals / lengths)[one] + (normals / lengths)[other])[:, :2]
     outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
-    return np.where(facing[one], one, other), edge, outward, middle
+    # The rim of an arm before the trunk has no end of the body beside it.
+    beside = middle + np.pad(outward, ((0, 0), (0, 1))) * _BESIDE_M
+    mesh = Trimesh(vertices, model.faces, process=False, validate=False)
+    rays = RayMeshIntersector(mesh)
+    outer = ~rays.intersects_any(np.zeros_like(beside), beside)  # type: ignore[no-untyped-call]
+    face = np.where(facing[one], one, other)
+    return face[outer], edge[outer], outward[outer], middle[outer]
 
 
 def _nearest_edge(
