@@ -169,7 +169,7 @@ class PoseSolver:
         parts += points.shares[:, :, None] * moved
         heads = np.einsum("jab,jb->ja", turned[self.joints], self.rest.bone_heads[self.joints])
         heads += moved[self.joints]
-        lever = np.einsum("jb,nbc->njc", self.below, parts)
+        lever = np.tensordot(parts, self.below, axes=(1, 1)).transpose(0, 2, 1)
         lever -= (points.shares @ self.below.T)[:, :, None] * heads
         frames = turned[self.parents] @ _left_jacobians(pose.joints)
         by_joint = -_cross_matrices(lever) @ frames  # (N, J, 3, 3)
@@ -180,9 +180,8 @@ class PoseSolver:
         motion = np.zeros((n, 3, CAMERA_PARAMETERS + 3 * len(self.joints)))
         motion[:, :, :3] = -_cross_matrices(turned_body)
         motion[:, :, 3:6] = np.eye(3)
-        motion[:, :, CAMERA_PARAMETERS:] = np.einsum(
-            "ab,njbc->najc", pose.rotation, by_joint
-        ).reshape(n, 3, -1)
+        before_camera = pose.rotation @ by_joint  # (N, J, 3, 3)
+        motion[:, :, CAMERA_PARAMETERS:] = before_camera.transpose(0, 2, 1, 3).reshape(n, 3, -1)
         return turned_body + pose.translation, motion
 
     def pinhole(
