@@ -343,7 +343,8 @@ def _healed(
     flakes = smoothstep(1.4, 1.7, grain.wrinkle[:, 2] + 0.5 * grain.fine[:, 2])
     flakes = flakes * look.detail * look.scale * np.exp(-borders.into_healed / 0.02)
     albedo = _mix(albedo, look.rim, 0.7 * flakes)
-    outline = np.exp(-borders.into_healed / 0.002)
+    # Where nothing else is near, the border is further than divides.
+    outline = np.exp(-np.minimum(borders.into_healed, 1.0) / 0.002)
     albedo = albedo * np.exp(-look.outline * outline[:, None] * HAEMOGLOBIN)
     return Paint(
         albedo=np.clip(albedo, 0.004, 0.9).astype(np.float32),
