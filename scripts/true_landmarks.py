@@ -12,11 +12,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from trimesh import Trimesh
-from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.landmarks import LANDMARKS
+from bsa_vision.chart.posing import body_rays
 
 
 def truly_visible(points, normals, geometry, size, slack_m=0.006):
@@ -31,9 +30,8 @@ def truly_visible(points, normals, geometry, size, slack_m=0.006):
     distance = np.linalg.norm(rays, axis=1)
     inside &= (normals * rays).sum(axis=1) < -0.15 * distance * np.linalg.norm(normals, axis=1)
     vertices = geometry["vertices"].astype(float)
-    mesh = Trimesh(vertices, BodyModel.load().faces, process=False, validate=False)
     chosen = np.flatnonzero(inside)
-    hits, index, _ = RayMeshIntersector(mesh).intersects_location(
+    hits, index, _ = body_rays(vertices).intersects_location(
         np.broadcast_to(centre, (len(chosen), 3)),
         rays[chosen] / distance[chosen, None],
         multiple_hits=False,

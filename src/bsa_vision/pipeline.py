@@ -29,6 +29,7 @@ from bsa_vision.dense.api import PlaceFinder
 from bsa_vision.measures.records import ChartFacts
 from bsa_vision.photo.records import Photo
 from bsa_vision.segmentation.api import Segmenter, sharpened
+from bsa_vision.segmentation.padding import network_size
 
 #: Long side of what is decoded: enough for 40 mm markers across a whole body, and for 12-megapixel
 #: photos a third of the work.
@@ -93,6 +94,12 @@ class PhotoRequest:
     view: str
     landmarks: Landmarks | Refused
     mask: Labels | Refused | None = None
+
+    @property
+    def places_itself(self) -> bool:
+        """Whether the landmarks are too few; what a person marked and cannot be read is no gap."""
+        marked = self.landmarks
+        return not isinstance(marked, Refused) and len(marked) < MIN_LANDMARKS
 
 
 def assess_photo(
@@ -188,10 +195,9 @@ class _Clock:
 def working_picture(photo: Photo, calibrated: CalibratedPhoto) -> NDArray[np.uint8]:
     """The photo at working size, its colours corrected where a card was found."""
     height, width = photo.pixels.shape[:2]
-    factor = min(1.0, WORK_SIDE / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    size = network_size((width, height), min(WORK_SIDE, max(height, width)))
     small = photo.pixels
-    if factor < 1:
+    if size != (width, height):
         small = np.asarray(cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     colour = calibrated.colour
     return colour.apply(small) if isinstance(colour, ColourFit) else small
@@ -219,8 +225,7 @@ def _found(
     finder: PlaceFinder | None,
 ) -> tuple[Sightings, Mask] | Refused | None:
     """Points a network finds, and the body's outline; None if landmarks suffice or none looks."""
-    marked = request.landmarks
-    if finder is None or isinstance(marked, Refused) or len(marked) >= MIN_LANDMARKS:
+    if finder is None or not request.places_itself:
         return None
     places = finder.find(work, request.view)
     sightings = found(places, photo.full_size)

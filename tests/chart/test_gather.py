@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.chart.scenes import FOCAL, SIZE, body_of, scene
+from tests.chart.scenes import FOCAL, SIZE, scene
 
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import fuse
@@ -18,11 +18,6 @@ from bsa_vision.core.errors import Refused
 from bsa_vision.core.labels import SKIN_STATES, Label
 
 CELLS = load_cells()
-
-
-@pytest.fixture(scope="module")
-def body():
-    return body_of()
 
 
 def seen_from(body, azimuth, seed=1):

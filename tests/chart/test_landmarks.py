@@ -81,7 +81,7 @@ class TestTable:
     def test_the_table_cannot_be_changed(self) -> None:
         with pytest.raises(TypeError):
             # mypy sees what the test shows.
-            LANDMARKS["elbow"] = Landmark("elbow", "", 0, (1.0, 0.0, 0.0), None)  # type: ignore[index]
+            LANDMARKS["elbow"] = Landmark("elbow", "", 0, (1.0, 0.0, 0.0), None)  # type: ignore[index]  # the point
 
 
 class TestPlaces:

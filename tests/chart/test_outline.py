@@ -5,7 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from tests.chart.scenes import FOCAL, SIZE, body_of, scene
+from tests.chart.scenes import FOCAL, SIZE
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.landmarks import LANDMARKS
@@ -18,16 +18,6 @@ from bsa_vision.core.labels import Label
 from bsa_vision.dense.api import PlaceMap
 
 _SMALL = (768, 1024)
-
-
-@pytest.fixture(scope="module")
-def body():
-    return body_of()
-
-
-@pytest.fixture(scope="module")
-def standing(body):
-    return scene(body, 0.15, seed=3)
 
 
 @pytest.fixture(scope="module")

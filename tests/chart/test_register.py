@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tests.chart.scenes import FOCAL, SIZE, body_of, scene
+from tests.chart.scenes import FOCAL, SIZE, scene
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import load_cells
@@ -8,11 +8,6 @@ from bsa_vision.chart.landmarks import LANDMARKS, landmark_points
 from bsa_vision.chart.posing import JOINT_SD, BodyPose
 from bsa_vision.chart.register import Placement, register
 from bsa_vision.core.errors import Refused
-
-
-@pytest.fixture(scope="module")
-def body():
-    return body_of()
 
 
 def registered(body, points, view="whole_front", focal=FOCAL):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.chart.scenes import FOCAL, SIZE, body_of, scene
+from tests.chart.scenes import FOCAL, SIZE
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import load_cells
@@ -17,16 +17,6 @@ from bsa_vision.dense.api import STRIDE, PlaceMap
 
 _NETWORK = (384, 512)
 _CELLS = load_cells()
-
-
-@pytest.fixture(scope="module")
-def body():
-    return body_of()
-
-
-@pytest.fixture(scope="module")
-def standing(body):
-    return scene(body, 0.15, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -21,14 +21,12 @@ def rest():
     return random_patient(5).rest
 
 
-def bone_places(rest, turns):
-    """Where the bones of the left limbs begin after the left side was turned, metres."""
-    pose = {}
-    _turn(pose, turns, "L", 1.0)
+def bone_places(rest, pose):
+    """Where each bone begins in a pose, metres."""
     model = BodyModel.load()
     turned, moved = model.bone_transforms(rest, pose)
     places = np.einsum("bij,bj->bi", turned, rest.bone_heads) + moved
-    return {name: places[i] for i, name in enumerate(model.bone_labels)}
+    return dict(zip(model.bone_labels, places, strict=True))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -36,7 +34,9 @@ def test_limbs_go_where_their_names_say(rest, seed):
     at_rest = bone_places(rest, {})
 
     def places(turns):
-        return bone_places(rest, turns(np.random.default_rng(seed)))
+        pose = {}
+        _turn(pose, turns(np.random.default_rng(seed)), "L", 1.0)
+        return bone_places(rest, pose)
 
     beside = places(_alongside)["wrist.L"]
     assert beside[0] < at_rest["wrist.L"][0] - 0.05
@@ -54,10 +54,7 @@ def test_the_right_side_is_the_mirror_image_of_the_left(rest):
     pose = {}
     for side, sign in (("L", 1.0), ("R", -1.0)):
         _turn(pose, _on_belly(np.random.default_rng(3)), side, sign)
-    model = BodyModel.load()
-    turned, moved = model.bone_transforms(rest, pose)
-    places = np.einsum("bij,bj->bi", turned, rest.bone_heads) + moved
-    left, right = (places[model.bone_index(f"wrist.{side}")] for side in "LR")
+    left, right = (bone_places(rest, pose)[f"wrist.{side}"] for side in "LR")
     np.testing.assert_allclose(left * [-1, 1, 1], right, atol=0.02)
 
 

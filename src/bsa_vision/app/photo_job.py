@@ -14,7 +14,6 @@ from bsa_vision.chart.body import Body, solve_body
 from bsa_vision.chart.cell_map import cell_of_pixel
 from bsa_vision.chart.landmarks import parse_landmark_file
 from bsa_vision.chart.patient import Patient
-from bsa_vision.chart.register import MIN_LANDMARKS
 from bsa_vision.core.errors import InputError, Refused
 from bsa_vision.core.files import write_whole
 from bsa_vision.core.labels import N_LABELS, Label
@@ -107,11 +106,9 @@ def _assessed(job: PhotoJob) -> PhotoDone:
     photo = read_photo(job.entry.path, DECODE_SIDE)
     if isinstance(photo, Refused):
         return PhotoDone(job, PhotoResult(None, refused=photo))
-    marked = _landmarks(job.entry)
-    request = PhotoRequest(job.entry.view, marked, _given_mask(job, photo))
+    request = PhotoRequest(job.entry.view, _landmarks(job.entry), _given_mask(job, photo))
     segmenter = None if job.model is None else _segmenter(job.model)
-    places_itself = not isinstance(marked, Refused) and len(marked) < MIN_LANDMARKS
-    finder = _finder(job.place_model) if places_itself else None
+    finder = _finder(job.place_model) if request.places_itself else None
     result = assess_photo(photo, request, _body(job.patient), segmenter, finder)
     picture, outlined = None, None
     if result.labels is not None and result.work is not None:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from trimesh import Trimesh
-from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.anny_model import BodyModel
 from bsa_vision.chart.cells import Cells
-from bsa_vision.chart.posing import SurfacePoints
+from bsa_vision.chart.posing import SurfacePoints, body_rays
 from bsa_vision.chart.register import Placement
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import Camera, FloatArray
@@ -147,12 +145,11 @@ def _facing(
 
 def _unoccluded(vertices: FloatArray, camera: Camera, centres: FloatArray) -> NDArray[np.bool_]:
     """Whether the first thing that a ray from the camera meets is the cell, (N,)."""
-    mesh = Trimesh(vertices, BodyModel.load().faces, process=False, validate=False)
     origin = camera.centre()
     rays = centres - origin
     distance = np.linalg.norm(rays, axis=1)
     origins = np.broadcast_to(origin, rays.shape)
-    hits, index, _ = RayMeshIntersector(mesh).intersects_location(
+    hits, index, _ = body_rays(vertices).intersects_location(
         origins, rays / distance[:, None], multiple_hits=False
     )
     nearest = np.full(len(centres), np.inf)

@@ -11,14 +11,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from trimesh import Trimesh
-from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.anny_model import BodyModel
-from bsa_vision.chart.posing import NEAREST_M, BodyPose, PoseSolver, SurfacePoints
+from bsa_vision.chart.posing import NEAREST_M, BodyPose, PoseSolver, SurfacePoints, body_rays
 from bsa_vision.core.frames import FloatArray
 from bsa_vision.core.labels import SKIN_STATES, Label
 from bsa_vision.dense.api import PlaceMap
+from bsa_vision.segmentation.padding import network_size
 
 #: Long side of the mask on which the rim is looked for: two millimetres of a whole body.
 MASK_SIDE = 1024
@@ -65,8 +64,7 @@ def body_mask(labels: NDArray[np.uint8], places: PlaceMap) -> Mask:
     A dressing belongs to the body where the place map finds it there; linen does not.
     """
     height, width = labels.shape
-    factor = min(1.0, MASK_SIDE / max(height, width))
-    size = max(1, round(width * factor)), max(1, round(height * factor))
+    size = network_size((width, height), min(MASK_SIDE, max(height, width)))
     labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
     on_body = cv2.resize(places.skin, size, interpolation=cv2.INTER_LINEAR) > _ON_BODY
     skin = np.isin(labels, [int(state) for state in SKIN_STATES])
@@ -133,8 +131,8 @@ def _rim(
     outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
     # The rim of an arm before the trunk has no end of the body beside it.
     beside = middle + np.pad(outward, ((0, 0), (0, 1))) * _BESIDE_M
-    mesh = Trimesh(vertices, model.faces, process=False, validate=False)
-    rays = RayMeshIntersector(mesh)
+    rays = body_rays(vertices)
+    # trimesh has no types here.
     outer = ~rays.intersects_any(np.zeros_like(beside), beside)  # type: ignore[no-untyped-call]
     face = np.where(facing[one], one, other)
     return face[outer], edge[outer], outward[outer], middle[outer]

@@ -264,12 +264,14 @@ def best_fit(
     seen: FloatArray,
     sigma: FloatArray,
     prior: PosePrior,
+    mask: Mask | None = None,
 ) -> PoseFit:
     """The best of several starts: rigid first, then all joints for the two most promising.
 
     Parameters
     ----------
     seen : (N, 2) pixels; `sigma` (N,) their standard errors.
+    mask : where the photo shows the body (`outline.body_mask`); the body's rim then meets its rim.
     """
     focal = float(np.exp(prior.log_focal[0]))
     starts = [start_pose(solver, points, seen, azimuth, focal) for azimuth in START_AZIMUTHS]
@@ -280,39 +282,36 @@ def best_fit(
     full = [fit_pose(closer, fit.pose, max_steps=20) for fit in rigid[:2]]
     full.sort(key=lambda fit: fit.cost)
     problem = _Problem(solver, points, seen, sigma, prior)
-    fit = fit_pose(problem, full[0].pose)
-    observed = sigma * np.sqrt(_variance_factor(problem, fit))
-    return fit_pose(_Problem(solver, points, seen, observed, prior), fit.pose)
+    fit = _with_observed_errors(problem, fit_pose(problem, full[0].pose))
+    return fit if mask is None else _drawn_to_outline(problem, fit, mask)
+
+
+def _with_observed_errors(problem: _Problem, fit: PoseFit, max_steps: int = _MAX_STEPS) -> PoseFit:
+    """The fit with standard errors as large as its residuals say."""
+    observed = problem.sigma * np.sqrt(_variance_factor(problem, fit))
+    return fit_pose(replace(problem, sigma=observed), fit.pose, max_steps=max_steps)
 
 
 #: Rounds in which a fitted body is drawn to its outline: how far across the rim the mask's is
 #: looked for, and the standard error of the distance, both on the skin in millimetres.
 OUTLINE_ROUNDS = ((60.0, 30.0), (40.0, 20.0), (25.0, 14.0), (25.0, 14.0))
+_OUTLINE_STEPS = 15
 
 
-def drawn_to_outline(
-    solver: PoseSolver,
-    points: SurfacePoints,
-    seen: FloatArray,
-    sigma: FloatArray,
-    prior: PosePrior,
-    fit: PoseFit,
-    mask: Mask,
-) -> PoseFit:
-    """A fit of the same points that also meets the body's rim in a mask (`outline.body_mask`).
+def _drawn_to_outline(problem: _Problem, fit: PoseFit, mask: Mask) -> PoseFit:
+    """A fit of the same points that also meets the body's rim in a mask.
 
     Which point of the mask's rim belongs to which of the body's is decided anew in each round
     (iterative closest point). A mask without a rim near the body's changes nothing.
     """
-    problem = _Problem(solver, points, seen, sigma, prior)
+    drawn = problem
     for reach_mm, error_mm in OUTLINE_ROUNDS:
-        outline = find_outline(solver, fit.pose, mask, reach_mm, error_mm)
+        outline = find_outline(problem.solver, fit.pose, mask, reach_mm, error_mm)
         if outline is None:
             return fit
         drawn = replace(problem, outline=outline)
-        fit = fit_pose(drawn, fit.pose, max_steps=15)
-    observed = sigma * np.sqrt(_variance_factor(drawn, fit))
-    return fit_pose(replace(drawn, sigma=observed), fit.pose, max_steps=15)
+        fit = fit_pose(drawn, fit.pose, max_steps=_OUTLINE_STEPS)
+    return _with_observed_errors(drawn, fit, max_steps=_OUTLINE_STEPS)
 
 
 def _variance_factor(problem: _Problem, fit: PoseFit) -> float:

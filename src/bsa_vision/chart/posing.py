@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from trimesh import Trimesh
+from trimesh.ray.ray_pyembree import RayMeshIntersector
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody, rotation_matrices
 from bsa_vision.core.frames import Camera, FloatArray
@@ -201,3 +203,9 @@ class PoseSolver:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Pixels (N, 2), depths (N,) in metres and derivatives (N, 2, 7 + 3J) of the pixels."""
         return self.pinhole(*self.place(points, pose), pose.focal)
+
+
+def body_rays(vertices: FloatArray) -> RayMeshIntersector:
+    """What lines of sight meet of a posed body with vertices (13718, 3), in the vertices' frame."""
+    mesh = Trimesh(vertices, BodyModel.load().faces, process=False, validate=False)
+    return RayMeshIntersector(mesh)

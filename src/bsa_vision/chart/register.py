@@ -12,13 +12,7 @@ import numpy as np
 from bsa_vision.chart.anny_model import BodyModel, RestBody
 from bsa_vision.chart.landmarks import LANDMARKS, Landmark
 from bsa_vision.chart.outline import Mask
-from bsa_vision.chart.pose_fit import (
-    SCALE_LOG_SD,
-    PoseFit,
-    PosePrior,
-    best_fit,
-    drawn_to_outline,
-)
+from bsa_vision.chart.pose_fit import SCALE_LOG_SD, PoseFit, PosePrior, best_fit
 from bsa_vision.chart.posing import BodyPose, PoseSolver, SurfacePoints
 from bsa_vision.chart.sightings import Sightings, marked
 from bsa_vision.chart.warp import Warp
@@ -175,11 +169,7 @@ def _fit(
     spread = float(np.linalg.norm(np.ptp(surface.rest, axis=0)))
     seen = sightings.seen
     scale = mm_per_px or 1000 * spread / max(float(np.linalg.norm(np.ptp(seen, axis=0))), 1.0)
-    sigma = sightings.sigma(scale)
-    fit = best_fit(solver, surface, seen, sigma, prior)
-    if mask is not None:
-        fit = drawn_to_outline(solver, surface, seen, sigma, prior, fit, mask)
-    return fit, surface
+    return best_fit(solver, surface, seen, sightings.sigma(scale), prior, mask), surface
 
 
 def _posed(solver: PoseSolver, pose: BodyPose) -> FloatArray:

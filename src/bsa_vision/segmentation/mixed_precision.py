@@ -34,7 +34,7 @@ def keep_dilated_in_float32(network: nn.Module, device: torch.device) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
             # On the instance, which mypy minds: a wrapper would rename the weights.
-            module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
+            module.forward = partial(_in_float32, module)  # type: ignore[method-assign]  # on purpose
 
 
 def _in_float32(convolution: nn.Conv2d, images: Tensor) -> Tensor:

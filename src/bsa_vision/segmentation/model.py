@@ -119,7 +119,7 @@ def placed(module: nn.Module, device: torch.device) -> None:
     """Move a module to a device, channels last (the layout convolutions are fastest in)."""
     module.to(device)
     # torch's stubs know no call of `to` with the layout alone.
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types lack it
 
 
 def deployed(network: nn.Module, card: ModelCard) -> DeployedNetwork:

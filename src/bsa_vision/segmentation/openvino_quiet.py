@@ -8,7 +8,7 @@ sender is hidden before the import.
 import sys
 
 # None is how Python marks a module that must not be found; the stubs want a module.
-sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars the import
 
 import openvino  # noqa: E402  (must follow the line above)
 

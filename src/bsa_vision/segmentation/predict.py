@@ -107,7 +107,7 @@ def load_segmenter(
     card = read_card(folder)
     if engine == "torch" or (engine == "auto" and _finds_gpu()):
         # Imported here: torch takes seconds to import and the usual engine does without it
-        from bsa_vision.segmentation.torch_engine import TorchRunner  # noqa: PLC0415
+        from bsa_vision.segmentation.torch_engine import TorchRunner  # noqa: PLC0415 - torch is slow to load
 
         return ModelSegmenter(card, TorchRunner(folder, card))
     check_files(folder, card, NETWORK_FILES)

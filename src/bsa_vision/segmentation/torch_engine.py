@@ -25,7 +25,7 @@ class TorchRunner:
         if self._device.type == "cuda":
             # By default convolutions round to TF32 and may add up in another order each time.
             # (torch's type stubs lack the attribute.)
-            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+            torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]  # torch's types lack it
             torch.backends.cudnn.deterministic = True
         self._graph = deployed(network, card)
         placed(self._graph, self._device)
