@@ -25,7 +25,7 @@ from bsa_vision.chart.regions import REGION_NAMES, Weighting, cell_weights
 from bsa_vision.chart.register import MIN_LANDMARKS, Placement, register
 from bsa_vision.chart.sightings import Sightings, found
 from bsa_vision.core.errors import Refused
-from bsa_vision.dense.api import PlaceFinder
+from bsa_vision.dense.api import PlaceFinder, contradicting_view
 from bsa_vision.measures.records import ChartFacts
 from bsa_vision.photo.records import Photo
 from bsa_vision.segmentation.api import Segmenter, sharpened
@@ -228,6 +228,13 @@ def _found(
     if finder is None or not request.places_itself:
         return None
     places = finder.find(work, request.view)
+    instead = contradicting_view(places.views, request.view)
+    if instead is not None:
+        return Refused(
+            "view_contradicts",
+            f"Stated as {request.view}, the photo looks like {instead[0]} ({instead[1]:.0%}).",
+            "Correct the view of the photo, or mark at least 4 landmarks if it is right.",
+        )
     sightings = found(places, photo.full_size)
     return sightings if isinstance(sightings, Refused) else (sightings, body_mask(labels, places))
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from bsa_vision.app import photo_job, score
+from bsa_vision.app.facts import USED_WITHIN_MM
 from bsa_vision.app.resume import RunSettings, input_digest, measure_settings
 from bsa_vision.app.score import run_settings, score_many
 from bsa_vision.app.series import read_series
@@ -293,10 +294,26 @@ def test_a_photo_without_landmarks_places_itself(series, tmp_path):
     assert by_itself["placed_by"] == "photo"
     assert by_hand["placed_by"] == "landmarks"
     assert by_itself["placement_error_mm"] > by_hand["placement_error_mm"] > 0
-    assert by_itself["placement_verdict"] == "use_with_caution"
+    sure = by_itself["placement_error_mm"] <= USED_WITHIN_MM
+    assert by_itself["placement_verdict"] == ("use" if sure else "use_with_caution")
     assert by_itself["registration_error_mm"] is None
     assert "no landmarks" in by_itself["registration_reason"]
     assert outcome.document["provenance"]["settings"]["place_model"].startswith("places-")
+
+
+def test_a_photo_that_rules_out_its_stated_view_is_refused(series, tmp_path):
+    document = listed(series)
+    photo = next(p for p in document["visits"][0]["photos"] if p["view"] == "trunk_front")
+    del photo["landmarks"]
+    photo["view"] = "feet_plantar"
+    write(series, document)
+    outcome = scored(series, tmp_path / "out")
+    found = {photo["view"]: photo for photo in outcome.document["visits"][0]["photos"]}
+    refused = found["feet_plantar"]
+    assert (refused["status"], refused["code"]) == ("refused", "view_contradicts")
+    assert "Stated as feet_plantar, the photo looks like trunk_front" in refused["reason"]
+    assert "Correct the view" in refused["remedy"]
+    assert found["whole_front"]["status"] == "scored"
 
 
 def test_a_visit_without_any_usable_photo_has_null_and_a_reason(series, tmp_path):

@@ -151,7 +151,7 @@ def test_a_dressing_on_the_body_is_body_and_linen_is_not():
     skin = np.zeros((100, 75), np.float32)
     skin[25:75, 25:50] = 1
     flat = np.zeros((100, 75), np.float32)
-    places = PlaceMap((300, 400), skin, np.zeros((100, 75, 3), np.float32), flat, flat)
+    places = PlaceMap((300, 400), skin, np.zeros((100, 75, 3), np.float32), flat, flat, flat)
     found = body_mask(labels, places)
     assert found.shape == (400, 300)
     assert found[175, 150] == 1
@@ -161,5 +161,5 @@ def test_a_dressing_on_the_body_is_body_and_linen_is_not():
 
 def test_a_large_mask_is_made_small():
     flat = np.zeros((10, 10), np.float32)
-    places = PlaceMap((40, 40), flat, np.zeros((10, 10, 3), np.float32), flat, flat)
+    places = PlaceMap((40, 40), flat, np.zeros((10, 10, 3), np.float32), flat, flat, flat)
     assert body_mask(np.ones((3000, 2000), np.uint8), places).shape == (1024, 683)

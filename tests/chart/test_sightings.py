@@ -17,6 +17,7 @@ from bsa_vision.dense.api import STRIDE, PlaceMap
 
 _NETWORK = (384, 512)
 _CELLS = load_cells()
+_NO_VIEW = np.eye(21, dtype=np.float32)[0]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def places(standing):
     at[row[far_first], column[far_first]] = plain[far_first]
     left = np.where(at[..., 0] > 0, 0.95, 0.05).astype(np.float32)
     at[..., 0] = np.abs(at[..., 0])
-    return PlaceMap(_NETWORK, skin, at, np.full(shape, 0.02, np.float32), left)
+    return PlaceMap(_NETWORK, skin, at, np.full(shape, 0.02, np.float32), left, _NO_VIEW)
 
 
 def errors_mm(placement, standing):

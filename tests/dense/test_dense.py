@@ -1,15 +1,18 @@
 """Dense placement: its files, views, samples, training and graph."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bsa_vision.app.series import View
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import Label
 from bsa_vision.core.views import VIEW_NAMES as VIEWS
-from bsa_vision.dense.api import STRIDE, mirrored_view, view_number
+from bsa_vision.dense.api import STRIDE, contradicting_view, mirrored_view, view_number
 from bsa_vision.dense.find import load_place_finder
 from bsa_vision.dense.model import CHANNELS, place_loss, read
 from bsa_vision.dense.place_file import encode_places, read_places
@@ -38,6 +41,42 @@ def test_a_mirror_image_shows_the_other_side():
     assert mirrored_view("arm_left_back") == "arm_right_back"
     assert mirrored_view("trunk_front") == "trunk_front"
     assert all(mirrored_view(mirrored_view(view)) == view for view in VIEWS)
+
+
+def _shown(**views: float) -> np.ndarray:
+    """Probabilities of views, the rest for none."""
+    of_all = np.zeros(len(VIEWS) + 1, np.float32)
+    for name, probability in views.items():
+        of_all[view_number(name)] = probability
+    of_all[0] = 1 - of_all.sum()
+    return of_all
+
+
+def test_a_view_that_the_photo_rules_out_is_contradicted():
+    other_arm = _shown(arm_right_front=0.97, arm_right_back=0.02, arm_left_front=0.01)
+    instead = contradicting_view(other_arm, "arm_left_front")
+    assert instead is not None
+    assert instead[0] == "arm_right_front"
+    assert instead[1] == pytest.approx(0.97)
+    assert contradicting_view(other_arm, "arm_right_front") is None
+    assert contradicting_view(other_arm, "") is None
+    back = _shown(trunk_back=1.0)
+    assert contradicting_view(back, "trunk_front") is not None
+    assert contradicting_view(back, "head_front") is not None
+    assert contradicting_view(_shown(feet_plantar=1.0), "hands_palmar") is not None
+
+
+def test_what_may_be_taken_for_the_stated_view_does_not_contradict_it():
+    assert contradicting_view(_shown(trunk_front=0.99), "whole_front") is None
+    assert contradicting_view(_shown(whole_back=0.99), "legs_back") is None
+    assert contradicting_view(_shown(head_front=0.99), "trunk_front") is None
+    assert contradicting_view(_shown(whole_front=0.99), "arm_left_front") is None
+    # Obliquely from the front.
+    assert contradicting_view(_shown(trunk_left=0.99), "trunk_front") is None
+    # A close-up, and a photo that nothing is sure of.
+    assert contradicting_view(_shown(arm_left_back=0.5), "head_front") is None
+    unsure = _shown(arm_left_front=0.8, arm_right_front=0.2)
+    assert contradicting_view(unsure, "arm_right_front") is None
 
 
 def test_places_are_stored_to_a_twentieth_of_a_millimetre(tmp_path):
@@ -110,7 +149,7 @@ def test_the_loss_falls_with_the_error_and_is_least_at_its_spread():
 def test_a_model_is_trained_taken_up_again_exported_and_run(folder, tmp_path):
     lines: list[dict] = []
     train_places(folder, tmp_path / "run", None, _SETTINGS, lines.append)
-    assert set(lines[-1]["places"]) == {"median_mm", "p90_mm", "side", "iou"}
+    assert set(lines[-1]["places"]) == {"median_mm", "p90_mm", "side", "iou", "view"}
     train_places(folder, tmp_path / "run", None, _SETTINGS, lines.append)
     assert len(lines) == 1
     card = export_places(tmp_path / "run", folder, tmp_path / "m-1", _SETTINGS, {"steps": 3})
@@ -125,7 +164,21 @@ def test_a_model_is_trained_taken_up_again_exported_and_run(folder, tmp_path):
     for probability in (found.skin, found.left):
         assert 0 <= probability.min() <= probability.max() <= 1
     assert found.spread.min() > 0
+    assert found.views.shape == (len(VIEWS) + 1,)
+    assert found.views.sum() == pytest.approx(1, abs=1e-5)
     np.testing.assert_array_equal(finder.find(photo, "trunk_front").places, found.places)
+
+
+def test_a_training_goes_on_from_a_model_of_placement(folder, tmp_path):
+    train_places(folder, tmp_path / "run", None, _SETTINGS)
+    export_places(tmp_path / "run", folder, tmp_path / "m-1", _SETTINGS, {})
+    none = replace(_SETTINGS, steps=1, learning_rate=0.0, weight_decay=0.0)
+    train_places(folder, tmp_path / "again", str(tmp_path / "m-1"), none)
+    export_places(tmp_path / "again", folder, tmp_path / "m-2", none, {})
+    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("m-1", "m-2"))
+    learnt = [name for name in one if name.endswith(("head.weight", "shown.weight", "deep.weight"))]
+    assert len(learnt) >= 3
+    assert all(torch.equal(one[name], two[name]) for name in learnt)
 
 
 def test_a_missing_model_says_what_to_do():

@@ -15,7 +15,7 @@ _DAY = 5.0
 
 @pytest.fixture(scope="module")
 def scene():
-    case = make_case(21, None, 0.3)
+    case = make_case(23, None, 0.3)
     dressings = random_dressings(np.random.default_rng(3), case, 4.0)
     framing = Framing(
         view=VIEWS["trunk_front"],

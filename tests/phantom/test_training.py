@@ -26,7 +26,7 @@ def test_a_seed_is_a_photo():
 
 def test_the_samples_hold_every_class():
     counts = np.zeros(len(Label), int)
-    for seed in range(0, 14 * 5, 5):
+    for seed in range(0, 24 * 5, 5):
         _, mask = render_sample(seed, _SIZE)
         counts += np.bincount(mask.ravel(), minlength=len(Label))
     share = counts / counts.sum()

@@ -14,10 +14,10 @@ from bsa_vision.core.errors import InputError
 from bsa_vision.core.provenance import canonical_json, document_digest
 from bsa_vision.segmentation.card import Architecture, model_roots
 
-FORMAT = "bsa-vision-place-model/1"
+FORMAT = "bsa-vision-place-model/2"
 CARD_FILE = "place_card.json"
 #: The model that ships.
-DEFAULT_PLACES = "places-1"
+DEFAULT_PLACES = "places-2"
 
 
 @dataclass(frozen=True)

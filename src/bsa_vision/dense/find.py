@@ -33,11 +33,14 @@ class ModelPlaceFinder:
         width, height = network_size((pixels.shape[1], pixels.shape[0]), self._card.long_side)
         padded = pad_to_multiple(resample(pixels, (width, height)), self._card.multiple)
         number = np.array([view_number(view)], np.int64)
-        found = self._graph.infer(np.ascontiguousarray(padded)[None], number)[0][0]
+        maps, views = self._graph.infer(np.ascontiguousarray(padded)[None], number)
+        found = maps[0]
         # What lies in the padding alone is no part of the photo.
         found = found[: -(-height // STRIDE), : -(-width // STRIDE)]
         size = (width, height)
-        return PlaceMap(size, found[..., 0], found[..., 1:4], found[..., 4], found[..., 5])
+        return PlaceMap(
+            size, found[..., 0], found[..., 1:4], found[..., 4], found[..., 5], views[0]
+        )
 
 
 def load_place_finder(

@@ -16,8 +16,8 @@ _UNIT_M = 0.3
 _SPREAD_M = 0.1
 #: Limits of the log of the spread: 0.3 mm to 45 cm.
 _LOG_SPREAD = (-5.8, 1.5)
-#: Weights of place and side beside that of skin.
-_PLACE_WEIGHT, _SIDE_WEIGHT = 0.3, 0.5
+#: Weights of place, side and view beside that of skin.
+_PLACE_WEIGHT, _SIDE_WEIGHT, _VIEW_WEIGHT = 0.3, 0.5, 0.1
 #: Nearer to the midline than this the side decides nothing.
 _MIDLINE_M = 0.01
 #: A photo with less skin than this many output pixels counts less.
@@ -25,10 +25,14 @@ _FEW_PIXELS = 30
 
 
 class PlaceNetwork(nn.Module):
-    """Raw channels (n, `CHANNELS`, h / 4, w / 4) of normalised images (n, 3, h, w) and views (n,).
+    """From normalised images (n, 3, h, w) and stated views (n,) to what `read` takes.
 
-    The view enters as an offset of the deepest features and of the last ones. From the photo alone
-    front and back, left and right of a limb are hard to tell; the stated view says them.
+    Gives raw channels (n, `CHANNELS`, h / 4, w / 4), and the logits (n, views + 1) of the view that
+    each image shows, 0 for none of them.
+
+    The stated view enters as an offset of the deepest features and of the last ones: from the photo
+    alone front and back, left and right of a limb are hard to tell. The view shown is found from
+    features that were not told it, so that it can contradict.
     """
 
     def __init__(self, architecture: Architecture, deepest: int, last: int) -> None:
@@ -36,15 +40,17 @@ class PlaceNetwork(nn.Module):
         self.base = SkinNetwork(architecture, CHANNELS)
         self.deep = nn.Embedding(len(VIEW_NAMES) + 1, deepest)
         self.late = nn.Embedding(len(VIEW_NAMES) + 1, last)
+        self.shown = nn.Linear(deepest, len(VIEW_NAMES) + 1)
         nn.init.zeros_(self.deep.weight)
         nn.init.zeros_(self.late.weight)
 
-    def forward(self, images: Tensor, view: Tensor) -> Tensor:
-        """Raw channels; see `read`."""
+    def forward(self, images: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw channels, see `read`, and logits of the view."""
         features = list(self.base.encoder(images))
+        shown: Tensor = self.shown(features[-1].mean(dim=(2, 3)))
         features[-1] = _offset(features[-1], self.deep(view))
         raw: Tensor = self.base.head(_offset(self.base.decoder(features), self.late(view)))
-        return raw
+        return raw, shown
 
 
 def _offset(features: Tensor, by: Tensor) -> Tensor:
@@ -85,11 +91,16 @@ def place_loss(raw: Tensor, places: Tensor, skin: Tensor, inside: Tensor) -> Ten
     return (by_skin + _PLACE_WEIGHT * by_place + _SIDE_WEIGHT * by_side).mean()
 
 
+def view_loss(shown: Tensor, true_view: Tensor) -> Tensor:
+    """Weighted cross-entropy of the view's logits (n, views + 1) against its numbers (n,)."""
+    return _VIEW_WEIGHT * functional.cross_entropy(shown.float(), true_view)
+
+
 class DeployedPlaces(nn.Module):
-    """From sRGB pixels and the view to a place map in one graph.
+    """From sRGB pixels and the stated view to a place map in one graph.
 
     Takes uint8 (1, h, w, 3) and int64 (1,), gives float32 (1, h / 4, w / 4, `CHANNELS`): skin,
-    place in metres, spread in metres, left.
+    place in metres, spread in metres, left; and the probabilities (1, views + 1) of the view shown.
     """
 
     mean: Tensor
@@ -101,14 +112,15 @@ class DeployedPlaces(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
-    def forward(self, pixels: Tensor, view: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """Run the graph."""
         images = pixels.permute(0, 3, 1, 2).to(torch.float32)
-        skin, place, log_spread, left = read(self.network((images - self.mean) / self.std, view))
+        raw, shown = self.network((images - self.mean) / self.std, view)
+        skin, place, log_spread, left = read(raw)
         parts = [
             torch.sigmoid(skin)[:, None],
             place,
             torch.exp(log_spread)[:, None],
             torch.sigmoid(left)[:, None],
         ]
-        return torch.cat(parts, dim=1).permute(0, 2, 3, 1)
+        return torch.cat(parts, dim=1).permute(0, 2, 3, 1), torch.softmax(shown.float(), dim=1)

@@ -28,12 +28,14 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    images : uint8 (n, 3, h, w). view : int64 (n,).
+    images : uint8 (n, 3, h, w). view : int64 (n,), as the network is told it.
+    true_view : int64 (n,), 0 for a close-up.
     places : float32 (n, h / 4, w / 4, 3). skin, inside : bool (n, h / 4, w / 4).
     """
 
     images: Tensor
     view: Tensor
+    true_view: Tensor
     places: Tensor
     skin: Tensor
     inside: Tensor
@@ -100,6 +102,7 @@ class PlacePhotos:
         return (
             torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1))),
             torch.tensor(0 if change.blind else number),
+            torch.tensor(number),
             torch.from_numpy(places),
             torch.from_numpy(skin),
             torch.from_numpy(inside),

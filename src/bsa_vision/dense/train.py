@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.provenance import document_digest
-from bsa_vision.dense.card import PlaceCard
-from bsa_vision.dense.model import DeployedPlaces, PlaceNetwork, place_loss, read
+from bsa_vision.dense.card import PlaceCard, find_place_model, read_place_card
+from bsa_vision.dense.model import DeployedPlaces, PlaceNetwork, place_loss, read, view_loss
 from bsa_vision.dense.samples import Batch, PlacePhotos
 from bsa_vision.segmentation.card import (
     NETWORK_FILES,
@@ -86,7 +86,8 @@ def train_places(
     ----------
     data : a folder of `phantom.training.write_training_set`.
     out : where ``checkpoint.pt`` is written; a run begun there is taken up again.
-    init : model of segmentation whose encoder and decoder are started from; None for random.
+    init : model to start from: one of placement, or one of segmentation, whose encoder and decoder
+        are taken; None for random.
     settings : how to train.
     progress : called with each line of the run's history.
 
@@ -100,17 +101,15 @@ def train_places(
         When data or model cannot be used, or `out` holds a run with others.
     """
     settings = settings or PlaceSettings()
-    start = None if init is None else find_model(init)
+    start = None if init is None else _start(init)
     if start is not None:
-        settings = replace(settings, architecture=read_card(start).architecture)
+        settings = replace(settings, architecture=start.architecture)
     folder = read_training_folder(data)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     network = _network(settings.architecture)
     if start is not None:
-        weights = load_file(start / WEIGHTS_FILE)
-        body = {f"base.{k}": v.float() for k, v in weights.items() if not k.startswith("head.")}
-        network.load_state_dict(body, strict=False)
+        network.load_state_dict(start.weights, strict=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     placed(network, device)
     keep_dilated_in_float32(network, device)
@@ -128,7 +127,7 @@ def train_places(
     key = document_digest(
         {
             "data": folder.digest(),
-            "init": None if start is None else read_card(start).digest,
+            "init": None if start is None else start.digest,
             "settings": json.loads(json.dumps(asdict(settings))),
         }
     )
@@ -148,6 +147,30 @@ def train_places(
     return out / CHECKPOINT
 
 
+class _Start(NamedTuple):
+    """What a training begins from; the weights are named as in `PlaceNetwork`."""
+
+    architecture: Architecture
+    digest: str
+    weights: dict[str, Tensor]
+
+
+def _start(init: str) -> _Start:
+    try:
+        folder = find_place_model(init)
+    except InputError:
+        folder = find_model(init)
+        card = read_card(folder)
+        body = {k: v for k, v in _stored(folder).items() if not k.startswith("head.")}
+        return _Start(card.architecture, card.digest, {f"base.{k}": v for k, v in body.items()})
+    placing = read_place_card(folder)
+    return _Start(placing.architecture, placing.digest, _stored(folder))
+
+
+def _stored(folder: Path) -> dict[str, Tensor]:
+    return {name: values.float() for name, values in load_file(folder / WEIGHTS_FILE).items()}
+
+
 def _network(architecture: Architecture) -> PlaceNetwork:
     deepest = architecture.encoder_options["channels"][-1]
     return PlaceNetwork(architecture, deepest, architecture.decoder_options["decoder_channels"])
@@ -163,11 +186,11 @@ def _step(
     network: PlaceNetwork, optimiser: torch.optim.Optimizer, batch: Batch, device: torch.device
 ) -> float:
     network.train()
-    images, view, *target = (values.to(device) for values in batch)
+    images, view, true_view, *target = (values.to(device) for values in batch)
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_pays(device)):
-        raw = network(normalise(images), view)
-    value: Tensor = place_loss(raw, *target)
+        raw, shown = network(normalise(images), view)
+    value: Tensor = place_loss(raw, *target) + view_loss(shown, true_view)
     optimiser.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]  # torch has no types here
     norm = nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -183,15 +206,17 @@ def held_out_errors(network: PlaceNetwork, photos: PlacePhotos, count: int) -> d
 
     Returns
     -------
-    ``median_mm``, ``p90_mm`` over pixels, the share of pixels with the right ``side``, and ``iou``
-    of the skin.
+    ``median_mm``, ``p90_mm`` over pixels, the share of pixels with the right ``side``, ``iou`` of
+    the skin, and the share of photos whose ``view`` is recognised.
     """
     network.eval()
-    errors, right, both, either = [], [], 0, 0
+    errors, right, both, either, recognised = [], [], 0, 0, []
     for index in np.linspace(0, len(photos.names) - 1, min(count, len(photos.names))).astype(int):
         photo = photos.plain(int(index))
         with torch.inference_mode():
-            skin, place, _, left = read(network(normalise(photo.images), photo.view))
+            raw, shown = network(normalise(photo.images), photo.view)
+        skin, place, _, left = read(raw)
+        recognised.append(bool(shown.argmax() == photo.true_view))
         on = photo.skin
         both += int(((skin > 0) & on).sum())
         either += int(((skin > 0) | on).sum())
@@ -205,6 +230,7 @@ def held_out_errors(network: PlaceNetwork, photos: PlacePhotos, count: int) -> d
         "p90_mm": round(float(np.quantile(pooled, 0.9)), 1),
         "side": round(float(np.concatenate(right).mean()), 4),
         "iou": round(both / max(either, 1), 4),
+        "view": round(float(np.mean(recognised)), 4),
     }
 
 

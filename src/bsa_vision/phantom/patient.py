@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bsa_vision.chart.anny_model import BodyModel, RestBody
+from bsa_vision.chart.shape import age_axis
 from bsa_vision.core.frames import FloatArray
 
 #: kg per m3; the density with which Anny's own anthropometry turns volume into mass.
@@ -58,9 +59,18 @@ _PERSONAL_PAIRED: Mapping[str, float] = {
     "hand-scale-incr": 0.12,
     "cheek-volume-incr": 0.25,
 }
-#: Age in years at Anny's anchors of its age axis.
-_AGE_YEARS = (1.0, 12.0, 25.0, 90.0)
-_AGE_AXIS = (0.0, 1 / 3, 2 / 3, 1.0)
+#: Height of the body that the local changes above are meant for, metres; they are displacements.
+_MEANT_FOR_M = 1.7
+#: Median height in cm by age in years: WHO growth standards (2006, 2007); adults as at large.
+_HEIGHT_AGES = (1, 2, 3, 5, 8, 11, 14, 16, 18)
+_HEIGHTS: Mapping[str, tuple[float, ...]] = {
+    "male": (76, 88, 96, 110, 127, 143, 163, 173, 176),
+    "female": (74, 86, 95, 109, 127, 145, 160, 162.5, 163),
+}
+#: Spread of height over people of an age and sex, as a share of it.
+_HEIGHT_SPREAD = 0.05
+#: Share of people of any build from thin to obese, instead of one near the usual, and their range.
+_ANY_BUILD, _BUILDS = 0.35, (-1.3, 4.0)
 
 
 @dataclass(frozen=True)
@@ -97,34 +107,48 @@ def mass_kg(model: BodyModel, vertices: FloatArray) -> float:
     return float(np.einsum("ij,ij->i", np.cross(a, b), c).sum() / 6 * BODY_DENSITY)
 
 
+def _height_parameter(model: BodyModel, phenotype: Mapping[str, float], stature_m: float) -> float:
+    """Anny's height parameter of a stature, which is linear in it."""
+    ends = [height_cm(model.rest({**phenotype, "height": h}, {}).vertices) for h in (0.0, 1.0)]
+    return float(np.clip(np.interp(100 * stature_m, ends, (0.0, 1.0)), 0, 1))
+
+
 def random_patient(seed: int, *, adult: bool = True) -> PhantomPatient:
     """A patient drawn at random; the same seed gives the same patient.
 
     Parameters
     ----------
     seed : of the draw; also gives the pseudonym.
-    adult : 18 to 80 years; otherwise 3 to 17.
+    adult : 18 to 80 years; otherwise 1 to 17.
     """
     rng = np.random.default_rng([seed, 1])
     model = BodyModel.load()
     sex = "female" if rng.random() < 0.5 else "male"
-    age = float(np.round(rng.uniform(*((18, 80) if adult else (3, 17)))))
+    age = float(np.round(rng.uniform(*((18, 80) if adult else (1, 17)))))
     phenotype = {
         "gender": 1.0 if sex == "female" else 0.0,
-        "age": float(np.interp(age, _AGE_YEARS, _AGE_AXIS)),
+        "age": age_axis(age),
         "muscle": float(np.clip(rng.normal(0.5, 0.15), 0.2, 0.9)),
-        "weight": float(np.clip(rng.normal(0.55, 0.18), 0.15, 0.95)),
-        "height": float(np.clip(rng.normal(0.34, 0.11), 0.1, 0.7)),
+        "weight": float(np.clip(rng.normal(0.55, 0.18), 0.05, 1.0)),
         "proportions": float(np.clip(rng.normal(0.45, 0.15), 0.1, 0.8)),
     }
-    fatness = float(np.clip(rng.normal(0.35, 0.4), -0.2, 1.3))
+    stature_m = float(np.interp(age, _HEIGHT_AGES, _HEIGHTS[sex])) / 100
+    stature_m *= float(np.exp(_HEIGHT_SPREAD * rng.normal()))
+    phenotype["height"] = _height_parameter(model, phenotype, stature_m)
+    any_build = rng.random() < _ANY_BUILD
+    fatness = float(rng.uniform(*_BUILDS) if any_build else np.clip(rng.normal(0.3, 0.4), -0.6, 1))
     changes = {name: amount * fatness for name, amount in _FAT.items()}
     for name, spread in _PERSONAL.items():
         changes[name] = changes.get(name, 0.0) + float(rng.normal(0, spread))
     for name, spread in _PERSONAL_PAIRED.items():
         amount = float(rng.normal(0, spread))
         changes.update({f"{side}-{name}": amount for side in "lr"})
-    changes = {name: float(np.clip(amount, -1, 1)) for name, amount in changes.items()}
+    # Anny's changes are drawn for -1..1; beyond, only those of scale stay believable.
+    scale = stature_m / _MEANT_FOR_M
+    changes = {
+        name: scale * (amount if "-scale-" in name else float(np.clip(amount, -1, 1)))
+        for name, amount in changes.items()
+    }
     rest = model.rest(phenotype, changes)
     return PhantomPatient(
         patient_id=f"PH-{seed:04d}",

@@ -136,7 +136,7 @@ def make_case(
     seed : same seed, same case.
     textures : folder of skin maps, or None.
     max_fraction : share of the skin ever affected; drawn from 3-60 % when None.
-    adult : whether the patient is of age; a child is 3 years or older.
+    adult : whether the patient is of age; a child is a year or older.
     least_margin : how far lesions are to stand out (`legibility.margin`).
     """
     rng = np.random.default_rng([seed, 2])

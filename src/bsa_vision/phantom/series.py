@@ -67,6 +67,7 @@ class SeriesPlan:
     size : (width, height) of portrait photos; landscape ones are turned.
     textures : folder of skin maps, or None.
     max_fraction : share of the skin ever affected; drawn when None.
+    adult : whether the patient is of age.
     """
 
     seed: int
@@ -75,6 +76,7 @@ class SeriesPlan:
     size: tuple[int, int]
     textures: Path | None
     max_fraction: float | None
+    adult: bool
 
 
 def render_series(
@@ -86,6 +88,7 @@ def render_series(
     *,
     textures: Path | None = None,
     max_fraction: float | None = None,
+    adult: bool = True,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -103,6 +106,7 @@ def render_series(
     size : (width, height) of portrait photos; head and trunk are landscape.
     textures : folder of skin maps, or None for skin from pigments.
     max_fraction : share of the skin ever affected, 0..1; between 3 and 60 % by chance when None.
+    adult : whether the patient is of age.
     workers : processes.
     progress : called with photos done and photos in all.
 
@@ -119,8 +123,7 @@ def render_series(
     OSError
         When a file cannot be written.
     """
-    plan = SeriesPlan(seed, tuple(days), tuple(views), size, textures,
-                      max_fraction)  # fmt: skip
+    plan = SeriesPlan(seed, tuple(days), tuple(views), size, textures, max_fraction, adult)
     for name in plan.views:
         VIEWS[name]  # an unknown view is better refused before rendering
     settings = {**asdict(plan), "kind": "series", "textures": textures_digest(textures)}
@@ -165,7 +168,7 @@ def _photos(
 
 @lru_cache(maxsize=2)
 def _case(plan: SeriesPlan) -> Case:
-    return make_case(plan.seed, plan.textures, plan.max_fraction)
+    return make_case(plan.seed, plan.textures, plan.max_fraction, adult=plan.adult)
 
 
 @lru_cache(maxsize=8)

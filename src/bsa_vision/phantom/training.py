@@ -54,6 +54,7 @@ SAMPLES_PER_PATIENT = 4
 #: Rare states are sought out: how often a photo is made to show each.
 _TARGETS = (Label.ERYTHEMA, Label.DETACHABLE, Label.DETACHED, Label.REEPITHELIALISED)
 _TARGET_SHARE = (0.15, 0.3, 0.2, 0.35)
+_CHILDREN_SHARE = 0.2
 #: How often a patient does not hold the pose of the view.
 _BEDSIDE_SHARE = 0.4
 _DAYS = {
@@ -73,7 +74,7 @@ _VIEW_NAMES = {view: name for name, view in VIEWS.items()}
 def _case(number: int, textures: Path | None) -> Case:
     """The patient of that number.
 
-    For training every eighth is healthy, every fifth a child, extents vary more, and half have
+    One in five is a child. For training every eighth is healthy, extents vary more, and half have
     lesions that may stand out less: sick skin does not keep to what a reader tells with ease.
     """
     rng = np.random.default_rng([number, 6])
@@ -86,7 +87,7 @@ def _case(number: int, textures: Path | None) -> Case:
         if number % 8 == 0:
             extent = 0.0
         least_margin = float(rng.choice((0.6, 1.0)))
-    adult = part_of(number) != "train" or number % 5 != 0
+    adult = bool(rng.random() >= _CHILDREN_SHARE)
     return make_case(1_000_000 + number, textures, extent, adult=adult, least_margin=least_margin)
 
 
