@@ -18,6 +18,7 @@ from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import EvidenceMap
 from bsa_vision.chart.pose_fit import SCALE_LOG_SD
 from bsa_vision.core.labels import LABEL_NAMES, Label
+from bsa_vision.dense.api import PlaceMap, view_number
 from bsa_vision.measures.area import fill_unassessed, measure_area
 from bsa_vision.photo.records import Photo
 from bsa_vision.pipeline import PhotoRequest, assess_photo, chart_facts
@@ -207,3 +208,29 @@ def test_a_network_is_not_asked_where_a_mask_was_drawn(sheet_photo, request_fron
     assert recorder.shown == []
     assert result.mask_source == "given"
     np.testing.assert_allclose(result.evidence.states[:, 0].max(), 1)
+
+
+class OtherArm:
+    """A finder that sees the other arm, whatever it is told."""
+
+    name, digest = "other-arm", "0" * 64
+
+    def find(self, pixels: np.ndarray, view: str) -> PlaceMap:
+        del view
+        height, width = pixels.shape[0] // 4, pixels.shape[1] // 4
+        flat = np.ones((height, width), np.float32)
+        views = np.zeros(21, np.float32)
+        views[view_number("arm_right_front")] = 0.97
+        views[view_number("arm_left_front")] = 0.03
+        places = np.zeros((height, width, 3), np.float32)
+        return PlaceMap((4 * width, 4 * height), flat, places, flat, flat, views)
+
+
+def test_a_photo_that_rules_out_its_stated_view_is_refused(sheet_photo):
+    request = PhotoRequest("arm_left_front", {})
+    result = assess_photo(sheet_photo, request, body_of(), Recorder(), OtherArm())
+    assert result.evidence is None
+    assert result.refused is not None
+    assert result.refused.code == "view_contradicts"
+    assert "arm_left_front, the photo looks like arm_right_front (97%)" in result.refused.reason
+    assert "Correct the view" in result.refused.remedy

@@ -301,21 +301,6 @@ def test_a_photo_without_landmarks_places_itself(series, tmp_path):
     assert outcome.document["provenance"]["settings"]["place_model"].startswith("places-")
 
 
-def test_a_photo_that_rules_out_its_stated_view_is_refused(series, tmp_path):
-    document = listed(series)
-    photo = next(p for p in document["visits"][0]["photos"] if p["view"] == "trunk_front")
-    del photo["landmarks"]
-    photo["view"] = "feet_plantar"
-    write(series, document)
-    outcome = scored(series, tmp_path / "out")
-    found = {photo["view"]: photo for photo in outcome.document["visits"][0]["photos"]}
-    refused = found["feet_plantar"]
-    assert (refused["status"], refused["code"]) == ("refused", "view_contradicts")
-    assert "Stated as feet_plantar, the photo looks like trunk_front" in refused["reason"]
-    assert "Correct the view" in refused["remedy"]
-    assert found["whole_front"]["status"] == "scored"
-
-
 def test_a_visit_without_any_usable_photo_has_null_and_a_reason(series, tmp_path):
     document = listed(series)
     for photo in document["visits"][1]["photos"]:

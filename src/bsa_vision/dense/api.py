@@ -15,9 +15,10 @@ from bsa_vision.core.views import VIEW_NAMES
 
 #: Network pixels from one output pixel to the next.
 STRIDE = 4
-#: A stated view is wrong when, of the probability of all views, it and what it may be taken for have
-#: less than this: of 540 held-out photos none, of swapped arms 85 % (docs/BENCHMARKS.md).
-_RULED_OUT = 0.1
+#: A stated view is wrong when, of the probability of all views, it and what it may be taken for
+#: have less than this and another has most: of 540 held-out photos none is refused, of swapped arms
+#: 65 % (docs/BENCHMARKS.md). The photo of a real sole was called a hand with 0.5.
+_RULED_OUT, _INSTEAD = 0.1, 0.6
 #: What is more probably none of the views contradicts none.
 _LEAST_SHOWN = 0.5
 
@@ -63,16 +64,17 @@ def contradicting_view(views: NDArray[np.float32], stated: str) -> tuple[str, fl
 
     Returns
     -------
-    None where the stated view, one compatible with it or a close-up is not ruled out.
+    None where the stated view, one compatible with it or a close-up is not ruled out, or nothing
+    is sure.
     """
     if view_number(stated) == 0:
         return None
     shown = 1 - float(views[0])
     probability = {name: float(views[view_number(name)]) / max(shown, 1e-6) for name in VIEW_NAMES}
     agreeing = sum(p for name, p in probability.items() if compatible(name, stated))
-    if shown <= _LEAST_SHOWN or agreeing >= _RULED_OUT:
-        return None
     best = max(probability, key=lambda name: probability[name])
+    if shown <= _LEAST_SHOWN or agreeing >= _RULED_OUT or probability[best] < _INSTEAD:
+        return None
     return best, probability[best]
 
 
