@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bsa_vision.app.facts import USED_WITHIN_MM
 from bsa_vision.app.series import read_series
 from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.chart.body import solve_body
@@ -105,7 +106,7 @@ def main() -> None:
     finder = load_place_finder(args.places, threads=1) if args.places else None
     segmenter = load_segmenter(default_model(), threads=1) if args.places else None
     rng = np.random.default_rng(1)
-    errors, visits, seconds, covered = [], [], [], []
+    errors, expected, visits, seconds, covered = [], [], [], [], []
     for visit, true_visit in zip(series.visits, truth["visits"], strict=True):
         photos = []
         for entry in visit.photos:
@@ -138,6 +139,7 @@ def main() -> None:
             error, shown = errors_mm(seen, geometry, size, cells)
             errors.append(error)
             covered.append(shown)
+            expected.append(expected_error_mm(seen))
             if not args.quiet:
                 print(
                     f"D{visit.day:02d} {entry.view:16s} {len(placement.fit.weights):3d} points  "
@@ -150,15 +152,18 @@ def main() -> None:
     for weighting in ("personal", "lund-browder"):
         measures = measure_series(visits, chart_facts(body, weighting), MeasureSettings())
         report(measures, truth, weighting)
-    summarise(errors, covered, seconds)
+    summarise(errors, expected, covered, seconds)
 
 
-def summarise(errors, covered, seconds) -> None:
-    every = np.concatenate(errors)
-    print(
-        f"placement error: median {np.median(every):.1f} mm, 95 % {np.percentile(every, 95):.1f} mm"
-        f"; of truly visible cells placed {np.mean(covered):.1%}"
-    )
+def summarise(errors, expected, covered, seconds) -> None:
+    used = [error for error, mm in zip(errors, expected, strict=True) if mm <= USED_WITHIN_MM]
+    for name, chosen in (("all", errors), ("use", used)):
+        every = np.concatenate([*chosen, np.zeros(0)])
+        print(
+            f"placement error, {name}: {len(chosen)} photos, median {np.median(every):.1f} mm, "
+            f"95 % {np.percentile(every, 95):.1f} mm"
+        )
+    print(f"of truly visible cells placed {np.mean(covered):.1%}")
     placed, gathered = np.mean(seconds, axis=0)
     print(f"seconds per photo: register {placed:.2f}, see and gather {gathered:.2f}")
 

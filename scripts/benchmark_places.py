@@ -27,7 +27,7 @@ from zlib import crc32
 import cv2
 import numpy as np
 
-from bsa_vision.app.facts import photo_facts
+from bsa_vision.app.facts import USED_WITHIN_MM, photo_facts
 from bsa_vision.app.photo_job import PhotoDone, PhotoJob
 from bsa_vision.app.series import read_series
 from bsa_vision.calibration.calibrate import calibrate
@@ -309,8 +309,13 @@ def reliability(rows: list[dict[str, Any]], picture: Path | None) -> None:
     axes.plot(*medians.T, "o-", color="#1f5f8b", label="median of a sixth of the photos")
     ends = (4, max(150, 1.1 * float(pairs.max())))
     axes.plot(ends, ends, color="#777", lw=1, label="as expected")
-    axes.axvline(15, color="#777", lw=1, ls=":")
-    axes.annotate('"use" up to 15 mm', (15.6, 4.3), color="#555", fontsize=9)
+    axes.axvline(USED_WITHIN_MM, color="#777", lw=1, ls=":")
+    axes.annotate(
+        f'"use" up to {USED_WITHIN_MM:.0f} mm',
+        (1.04 * USED_WITHIN_MM, 4.3),
+        color="#555",
+        fontsize=9,
+    )
     axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
     ticks = (5, 10, 20, 50, 100)
     axes.set_xticks(ticks, ticks)

@@ -5,8 +5,10 @@ from bsa_vision.calibration.records import ColourFit, ScaleFit
 from bsa_vision.pipeline import PhotoResult
 from bsa_vision.report.results import PhotoFacts, PlacementVerdict
 
-#: Expected errors of placement up to which a photo is used as it is, millimetres.
-USED_WITHIN_MM = 15.0
+#: Expected errors of placement up to which a photo is used as it is, millimetres: of photos of
+#: validation patients that are expected to be no further off, cells are off by 15 mm at most in the
+#: median, and by 50 mm at 95 % (docs/BENCHMARKS.md).
+USED_WITHIN_MM = 18.0
 #: Refusals that landmarks, or better ones, mend.
 ASK_FOR_LANDMARKS = frozenset(
     {
