@@ -14,14 +14,18 @@ from bsa_vision.core.labels import Label
 from bsa_vision.core.views import VIEW_NAMES as VIEWS
 from bsa_vision.dense.api import STRIDE, contradicting_view, mirrored_view, view_number
 from bsa_vision.dense.find import load_place_finder
-from bsa_vision.dense.model import CHANNELS, place_loss, read
+from bsa_vision.dense.model import CHANNELS, PlaceNetwork, place_loss, read
 from bsa_vision.dense.place_file import encode_places, read_places
 from bsa_vision.dense.samples import PlacePhotos
-from bsa_vision.dense.train import PlaceSettings, export_places, train_places
+from bsa_vision.dense.train import PlaceSettings, export_places, settle_views, train_places
 from bsa_vision.phantom.training import write_training_set
 from bsa_vision.segmentation.dataset import read_training_folder
+from bsa_vision.segmentation.model import normalise
+from bsa_vision.segmentation.train import NETWORK
 
-_SETTINGS = PlaceSettings(long_side=128, steps=3, batch=2, val_every=3, val_images=2)
+_SETTINGS = PlaceSettings(
+    long_side=128, steps=3, batch=2, val_every=3, val_images=2, view_batches=4
+)
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +180,27 @@ def test_a_training_goes_on_from_a_model_of_placement(folder, tmp_path):
     train_places(folder, tmp_path / "again", str(tmp_path / "m-1"), none)
     export_places(tmp_path / "again", folder, tmp_path / "m-2", none, {})
     one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("m-1", "m-2"))
-    learnt = [name for name in one if name.endswith(("head.weight", "shown.weight", "deep.weight"))]
-    assert len(learnt) >= 3
+    learnt = [name for name in one if name.endswith(("head.weight", "late.weight", "deep.weight"))]
+    assert len(learnt) == 3
     assert all(torch.equal(one[name], two[name]) for name in learnt)
+
+
+def test_the_layer_that_names_views_is_settled_on_the_photos(folder):
+    photos = PlacePhotos(read_training_folder(folder), "train", 128)
+    torch.manual_seed(0)
+    network = PlaceNetwork(NETWORK, 256, 64)
+    batches = [photos.batch(item, 2, _SETTINGS.seed) for item in range(3, 3 + 4)]
+
+    def right() -> float:
+        network.eval()
+        with torch.inference_mode():
+            shown = [network(normalise(batch.images), batch.view)[1].argmax(1) for batch in batches]
+        true = torch.cat([batch.true_view for batch in batches])
+        return float((torch.cat(shown) == true).float().mean())
+
+    before = right()
+    settle_views(network, photos, _SETTINGS)
+    assert right() == 1.0 > before
 
 
 def test_a_missing_model_says_what_to_do():

@@ -47,10 +47,15 @@ class PlaceNetwork(nn.Module):
     def forward(self, images: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """Raw channels, see `read`, and logits of the view."""
         features = list(self.base.encoder(images))
-        shown: Tensor = self.shown(features[-1].mean(dim=(2, 3)))
+        shown: Tensor = self.shown(pooled(features[-1]))
         features[-1] = _offset(features[-1], self.deep(view))
         raw: Tensor = self.base.head(_offset(self.base.decoder(features), self.late(view)))
         return raw, shown
+
+
+def pooled(deepest: Tensor) -> Tensor:
+    """What the view is told by, (n, c), of the deepest features (n, c, h, w)."""
+    return deepest.mean(dim=(2, 3))
 
 
 def _offset(features: Tensor, by: Tensor) -> Tensor:

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.provenance import document_digest
 from bsa_vision.dense.card import PlaceCard, find_place_model, read_place_card
-from bsa_vision.dense.model import DeployedPlaces, PlaceNetwork, place_loss, read, view_loss
+from bsa_vision.dense.model import DeployedPlaces, PlaceNetwork, place_loss, pooled, read, view_loss
 from bsa_vision.dense.samples import Batch, PlacePhotos
 from bsa_vision.segmentation.card import (
     NETWORK_FILES,
@@ -33,6 +34,9 @@ from bsa_vision.segmentation.model import MULTIPLE, normalise, placed
 from bsa_vision.segmentation.train import NETWORK
 from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun, kept_weights
 
+#: How the layer that names the view is fitted at last: learning rate, steps, photos of a step.
+_VIEW_RATE, _VIEW_STEPS, _VIEW_BATCH = 3e-3, 3000, 512
+
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -47,6 +51,7 @@ class PlaceSettings:
         hour as at 384, and front is told from back sooner (docs/BENCHMARKS.md).
     steps, batch, learning_rate, weight_decay, average, seed : see `segmentation.TrainSettings`.
     val_every, val_images : steps between looks at the held-out photos, and how many of them.
+    view_batches : batches of changed photos that the layer naming the view is settled on at last.
     """
 
     architecture: Architecture = NETWORK
@@ -59,6 +64,7 @@ class PlaceSettings:
     seed: int = 0
     val_every: int = 1000
     val_images: int = 120
+    view_batches: int = 700
 
 
 class _Batches(Dataset[Batch]):
@@ -168,7 +174,8 @@ def _start(init: str) -> _Start:
 
 
 def _stored(folder: Path) -> dict[str, Tensor]:
-    return {name: values.float() for name, values in load_file(folder / WEIGHTS_FILE).items()}
+    stored = load_file(folder / WEIGHTS_FILE)
+    return {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
 
 
 def _network(architecture: Architecture) -> PlaceNetwork:
@@ -234,10 +241,43 @@ def held_out_errors(network: PlaceNetwork, photos: PlacePhotos, count: int) -> d
     }
 
 
+def settle_views(network: PlaceNetwork, photos: PlacePhotos, settings: PlaceSettings) -> None:
+    """Fit the layer that names the view to the features that the network ends up giving.
+
+    Beside the places it learns too slowly: after 11,000 steps it named 85 % of the held-out views,
+    settled 90 %, and noticed nine times as many exchanges of front and back (docs/BENCHMARKS.md).
+    """
+    network.eval()
+    features, views = [], []
+    for item in range(settings.steps, settings.steps + settings.view_batches):
+        batch = photos.batch(item, settings.batch, settings.seed)
+        with torch.inference_mode():
+            features.append(pooled(network.base.encoder(normalise(batch.images))[-1]))
+        views.append(batch.true_view)
+    seen, true = torch.cat(features).clone(), torch.cat(views)
+    mean, spread = seen.mean(0), seen.std(0) + 1e-6
+    layer = nn.Linear(seen.shape[1], network.shown.out_features)
+    optimiser = torch.optim.AdamW(layer.parameters(), lr=_VIEW_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _VIEW_STEPS)
+    generator = torch.Generator().manual_seed(settings.seed)
+    for _ in range(_VIEW_STEPS):
+        chosen = torch.randint(len(seen), (_VIEW_BATCH,), generator=generator)
+        value = functional.cross_entropy(layer((seen[chosen] - mean) / spread), true[chosen])
+        optimiser.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]  # torch has no types here
+        optimiser.step()
+        schedule.step()
+    with torch.no_grad():
+        network.shown.weight.copy_(layer.weight / spread)
+        network.shown.bias.copy_(layer.bias - network.shown.weight @ mean)
+
+
 def export_places(
     run: Path, data: Path, folder: Path, settings: PlaceSettings, notes: dict[str, Any]
 ) -> PlaceCard:
     """Make a model folder from a training run; the figures of the card are of the test patients.
+
+    The layer that names the view is settled first (`settle_views`).
 
     Parameters
     ----------
@@ -245,14 +285,15 @@ def export_places(
     folder : where the model goes; its name is the model's name.
     notes : what else the card says of the making.
     """
-    network = _network(settings.architecture).eval()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_weights(kept_weights(run / CHECKPOINT), folder / WEIGHTS_FILE)
-    stored = load_file(folder / WEIGHTS_FILE)
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
-    )
+    torch.manual_seed(settings.seed)
+    network = _network(settings.architecture)
+    network.load_state_dict(kept_weights(run / CHECKPOINT))
     source = read_training_folder(data)
+    settle_views(network, PlacePhotos(source, "train", settings.long_side), settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_weights(network.state_dict(), folder / WEIGHTS_FILE)
+    # The figures and the graph are of the weights as written, in half precision.
+    network.load_state_dict(_stored(folder))
     photos = PlacePhotos(source, "test", settings.long_side)
     held_out = held_out_errors(network, photos, len(photos.names))
     example = (
