@@ -245,7 +245,7 @@ def settle_views(network: PlaceNetwork, photos: PlacePhotos, settings: PlaceSett
     """Fit the layer that names the view to the features that the network ends up giving.
 
     Beside the places it learns too slowly: after 11,000 steps it named 85 % of the held-out views,
-    settled 90 %, and noticed nine times as many exchanges of front and back (docs/BENCHMARKS.md).
+    settled 90 %, and noticed eleven times as many exchanges of front and back (docs/BENCHMARKS.md).
     """
     network.eval()
     features, views = [], []
