@@ -18,7 +18,15 @@ from bsa_vision.calibration.sheets import SHEETS
 from bsa_vision.chart.body import Body
 from bsa_vision.chart.cell_map import knowing_the_body
 from bsa_vision.chart.cells import load_cells
-from bsa_vision.chart.gather import PhotoEvidence, expected_error_mm, gather, see_cells
+from bsa_vision.chart.gather import (
+    MIN_ON_BODY,
+    PhotoEvidence,
+    SeenCells,
+    expected_error_mm,
+    gather,
+    see_cells,
+    share_on_body,
+)
 from bsa_vision.chart.outline import Mask, body_mask
 from bsa_vision.chart.pose_fit import SCALE_LOG_SD
 from bsa_vision.chart.regions import REGION_NAMES, Weighting, cell_weights
@@ -147,6 +155,9 @@ def assess_photo(
         return replace(result, refused=placement)
     seed = int(photo.digest[:16], 16)
     seen = see_cells(placement, load_cells(), REPLICATES, np.random.default_rng(seed))
+    beside = _beside_body(request, seen, labels, photo) if others is not None else None
+    if beside is not None:
+        return replace(result, refused=beside)
     trust = _QUALITY_TRUST[calibrated.quality.verdict]
     if probabilities is not None and segmenter is not None:
         probabilities = knowing_the_body(probabilities, seen, photo.full_size)
@@ -263,6 +274,21 @@ def _placed(
         mm_per_px_log_sd=log_sd,
         others=sightings,
         mask=mask,
+    )
+
+
+def _beside_body(
+    request: PhotoRequest, seen: SeenCells, labels: Labels, photo: Photo
+) -> Refused | None:
+    """Why a photo that placed itself is not used: most of what it placed is no skin in its mask."""
+    share = share_on_body(seen, labels, photo.full_size)
+    if share >= MIN_ON_BODY:
+        return None
+    return Refused(
+        "placement_contradicts",
+        f"{request.view}: of the skin as placed only {share:.0%} lies on the body in the mask, "
+        f"need {MIN_ON_BODY:.0%}.",
+        "Check the view and the patient's height and weight, or mark at least 4 landmarks.",
     )
 
 

@@ -301,6 +301,21 @@ def test_a_photo_without_landmarks_places_itself(series, tmp_path):
     assert outcome.document["provenance"]["settings"]["place_model"].startswith("places-")
 
 
+def test_a_photo_that_places_itself_beside_the_body_in_its_mask_is_refused(series, tmp_path):
+    document = listed(series)
+    photo = next(p for p in document["visits"][0]["photos"] if p["view"] == "whole_front")
+    del photo["landmarks"]
+    cv2.imwrite(str(series / photo["mask"]), np.zeros((800, 600), np.uint8))
+    write(series, document)
+    outcome = scored(series, tmp_path / "out")
+    found = {photo["view"]: photo for photo in outcome.document["visits"][0]["photos"]}
+    refused = found["whole_front"]
+    assert (refused["status"], refused["code"]) == ("refused", "placement_contradicts")
+    assert "only 0% lies on the body in the mask" in refused["reason"]
+    assert refused["placement_verdict"] == "ask_for_landmarks"
+    assert found["trunk_front"]["status"] == "scored"
+
+
 def test_a_visit_without_any_usable_photo_has_null_and_a_reason(series, tmp_path):
     document = listed(series)
     for photo in document["visits"][1]["photos"]:

@@ -11,6 +11,7 @@ from bsa_vision.chart.gather import (
     PhotoEvidence,
     gather,
     see_cells,
+    share_on_body,
 )
 from bsa_vision.chart.landmarks import LANDMARKS
 from bsa_vision.chart.register import Placement, register
@@ -61,6 +62,15 @@ def test_skin_behind_an_arm_is_not_seen(body):
     area = body.cell_areas_cm2
     assert area[seen & left_arm].sum() > 0.3 * area[left_arm].sum()
     assert area[seen & right_arm].sum() < 0.02 * area[right_arm].sum()
+
+
+def test_how_much_of_the_placed_skin_lies_on_the_body(front):
+    assert share_on_body(front, uniform(Label.DETACHED), SIZE) == 1.0
+    assert share_on_body(front, uniform(Label.NOT_ASSESSABLE), SIZE) == 1.0
+    assert share_on_body(front, uniform(Label.BACKGROUND), SIZE) == 0.0
+    half = uniform(Label.UNAFFECTED)
+    half[:, : half.shape[1] // 2] = Label.BACKGROUND
+    assert share_on_body(front, half, SIZE) == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("label", SKIN_STATES)

@@ -22,6 +22,9 @@ MIN_COSINE = 0.2
 MAX_PLACEMENT_SD_MM = 45.0
 #: A photo with fewer sure cells than this (about a palm) is not placed at all.
 MIN_SURE_CELLS = 300
+#: A photo that places itself is not placed where less than this share of its cells lies on the body
+#: in its mask: of 120 held-out photos one has less, and 99 % have 0.59 or more.
+MIN_ON_BODY = 0.5
 _OCCLUSION_SLACK_M = 0.004
 _ANCHORS = 700
 
@@ -253,6 +256,15 @@ def gather(
         replicates=replicates.astype(np.float32),
         by_model=probabilities is not None,
     )
+
+
+def share_on_body(seen: SeenCells, labels: NDArray[np.uint8], full_size: tuple[int, int]) -> float:
+    """Share of the seen cells in the frame whose footprint in a mask is mostly no background."""
+    shares = _sample(_class_table(labels, None), seen.samples, full_size)
+    framed = shares.sum(axis=1) > 0
+    if not framed.any():
+        return 0.0
+    return float((shares[framed, int(Label.BACKGROUND)] < 0.5).mean())
 
 
 def covered_up(shares: FloatMap) -> NDArray[np.bool_]:
