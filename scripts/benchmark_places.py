@@ -25,7 +25,11 @@ from typing import Any
 from zlib import crc32
 
 import cv2
+import matplotlib as mpl
 import numpy as np
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
 
 from bsa_vision.app.facts import USED_WITHIN_MM, photo_facts
 from bsa_vision.app.photo_job import PhotoDone, PhotoJob
@@ -195,21 +199,22 @@ def noisy_landmarks(file: Path) -> dict[str, tuple[float, float]]:
     }
 
 
-def strata(patient: Patient, tone: int) -> dict[str, str]:
-    """The groups that a patient is in."""
+def strata(patient: Patient, tone: int) -> dict[str, tuple[int, str]]:
+    """The group of each kind that a patient is in: its place in the table and its name."""
     age, index = patient.age_years, patient.weight_kg / (patient.height_cm / 100) ** 2
 
-    def band(value: float, ends: tuple[int, ...]) -> str:
+    def band(value: float, ends: tuple[int, ...]) -> tuple[int, str]:
         place = sum(value >= end for end in ends)
         if place == len(ends):
-            return f"{ends[-1]} and above"
-        return f"{ends[place - 1]} to {ends[place]}" if place else f"below {ends[0]}"
+            return place, f"{ends[-1]} and above"
+        return place, f"{ends[place - 1]} to {ends[place]}" if place else f"below {ends[0]}"
 
+    lighter = tone - (tone + 1) % 2
     return {
-        "sex": patient.sex,
+        "sex": (int(patient.sex == "male"), patient.sex),
         "age": band(age, (6, 18, 45, 65)),
-        "BMI": band(index, (18, 25, 30)) if age >= ADULT_YEARS else "child",
-        "Monk": f"{tone - (tone + 1) % 2}-{tone + tone % 2}",
+        "BMI": band(index, (18, 25, 30)) if age >= ADULT_YEARS else (-1, "child"),
+        "Monk": (lighter, f"{lighter}-{lighter + 1}"),
     }
 
 
@@ -238,16 +243,6 @@ def line(name: str, rows: list[dict[str, Any]], photos: list[dict[str, Any]]) ->
     )
 
 
-def sort_key(kind: str, row: dict[str, Any]) -> float:
-    """What strata of a kind are in the order of."""
-    patient = row["patient"]
-    if kind == "BMI" and patient.age_years >= ADULT_YEARS:
-        return patient.weight_kg / (patient.height_cm / 100) ** 2
-    return {"age": patient.age_years, "Monk": row["tone"], "sex": patient.sex == "male"}.get(
-        kind, 0
-    )
-
-
 def report(rows: list[dict[str, Any]]) -> None:
     """The tables, in Markdown."""
     photos = [p for row in rows for p in row["photos"]]
@@ -258,13 +253,10 @@ def report(rows: list[dict[str, Any]]) -> None:
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     print(line("all", rows, photos))
     for kind in ("sex", "age", "BMI", "Monk"):
-        named = [(strata(row["patient"], row["tone"])[kind], row) for row in rows]
-        order = {
-            name: min(sort_key(kind, row) for n, row in named if n == name) for name, _ in named
-        }
-        for name in sorted(order, key=lambda name: order[name]):
-            chosen = [row for other, row in named if other == name]
-            print(line(f"{kind} {name}", chosen, [p for row in chosen for p in row["photos"]]))
+        grouped = [(strata(row["patient"], row["tone"])[kind], row) for row in rows]
+        for group in sorted({group for group, _ in grouped}):
+            chosen = [row for other, row in grouped if other == group]
+            print(line(f"{kind} {group[1]}", chosen, [p for r in chosen for p in r["photos"]]))
     for view in DEFAULT_VIEWS:
         print(line(view, [], [p for p in photos if p["view"] == view]))
     refused = [p["code"] for p in photos if not p["placed"]]
@@ -298,11 +290,6 @@ def reliability(rows: list[dict[str, Any]], picture: Path | None) -> None:
     print("expected, found:", [tuple(np.round(np.median(part, axis=0), 1)) for part in parts])
     if picture is None:
         return
-    import matplotlib as mpl  # noqa: PLC0415  (slow to load, and not needed for the tables)
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
-
     figure, axes = plt.subplots(figsize=(5.4, 5.0), layout="constrained")
     axes.scatter(*pairs.T, s=9, color="#9cc4dd", label="a photo")
     medians = np.array([np.median(part, axis=0) for part in parts])

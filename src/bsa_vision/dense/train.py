@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
@@ -28,7 +27,7 @@ from bsa_vision.segmentation.card import (
     read_card,
 )
 from bsa_vision.segmentation.dataset import read_training_folder
-from bsa_vision.segmentation.export import save_graph, write_weights
+from bsa_vision.segmentation.export import read_weights, save_graph, write_weights
 from bsa_vision.segmentation.mixed_precision import bfloat16_pays, keep_dilated_in_float32
 from bsa_vision.segmentation.model import MULTIPLE, normalise, placed
 from bsa_vision.segmentation.train import NETWORK
@@ -167,15 +166,10 @@ def _start(init: str) -> _Start:
     except InputError:
         folder = find_model(init)
         card = read_card(folder)
-        body = {k: v for k, v in _stored(folder).items() if not k.startswith("head.")}
+        body = {k: v for k, v in read_weights(folder).items() if not k.startswith("head.")}
         return _Start(card.architecture, card.digest, {f"base.{k}": v for k, v in body.items()})
     placing = read_place_card(folder)
-    return _Start(placing.architecture, placing.digest, _stored(folder))
-
-
-def _stored(folder: Path) -> dict[str, Tensor]:
-    stored = load_file(folder / WEIGHTS_FILE)
-    return {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
+    return _Start(placing.architecture, placing.digest, read_weights(folder))
 
 
 def _network(architecture: Architecture) -> PlaceNetwork:
@@ -293,7 +287,7 @@ def export_places(
     folder.mkdir(parents=True, exist_ok=True)
     write_weights(network.state_dict(), folder / WEIGHTS_FILE)
     # The figures and the graph are of the weights as written, in half precision.
-    network.load_state_dict(_stored(folder))
+    network.load_state_dict(read_weights(folder))
     photos = PlacePhotos(source, "test", settings.long_side)
     held_out = held_out_errors(network, photos, len(photos.names))
     example = (

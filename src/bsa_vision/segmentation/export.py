@@ -141,15 +141,18 @@ def write_weights(average: Mapping[str, Tensor], path: Path) -> None:
     path.write_bytes(save(half))
 
 
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """A model folder's weights, float32."""
+    stored = load_file(folder / WEIGHTS_FILE)
+    return {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
+
+
 def build_network(
     folder: Path, architecture: Architecture, n_classes: int, *, mirrored: bool
 ) -> nn.Module:
     """The network with a model folder's weights, float32, in evaluation mode."""
     network = SkinNetwork(architecture, n_classes)
-    weights = load_file(folder / WEIGHTS_FILE)
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
-    )
+    network.load_state_dict(read_weights(folder))
     return Mirrored(network).eval() if mirrored else network.eval()
 
 
