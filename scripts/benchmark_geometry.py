@@ -1,10 +1,7 @@
 """Geometry alone: true masks and landmarks projected from a rendered series' geometry files.
 
     BSA_VISION_DATA=... .venv/bin/python scripts/benchmark_geometry.py [--noise PX] [--series DIR]
-        [--places MODEL]
 
-With `--places` photos place themselves: what that model finds in them, and the outline of the body
-in the default segmentation model's mask, take the landmarks' place.
 Per photo: placement error of every cell that is truly visible and that the chart placed (mm at the
 cell's depth). Per visit: counted BSA (`personal`) against truth. Then the re-epithelialisation
 rates.
@@ -21,24 +18,17 @@ import numpy as np
 
 from bsa_vision.app.facts import USED_WITHIN_MM
 from bsa_vision.app.series import read_series
-from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.chart.body import solve_body
 from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import fuse
 from bsa_vision.chart.gather import expected_error_mm, gather, see_cells
-from bsa_vision.chart.outline import body_mask
-from bsa_vision.chart.register import Placement, register
-from bsa_vision.chart.sightings import found
+from bsa_vision.chart.register import register
 from bsa_vision.core.errors import Refused
-from bsa_vision.dense.find import ModelPlaceFinder, load_place_finder
 from bsa_vision.measures.records import VisitEvidence
 from bsa_vision.measures.series import measure_series
 from bsa_vision.measures.settings import MeasureSettings
 from bsa_vision.photo.decode import read_photo
-from bsa_vision.pipeline import DECODE_SIDE, REPLICATES, chart_facts, working_picture
-from bsa_vision.segmentation.api import Segmenter
-from bsa_vision.segmentation.predict import load_segmenter
-from bsa_vision.segmentation.registry import default_model
+from bsa_vision.pipeline import REPLICATES, chart_facts
 from true_landmarks import on_surface, true_landmarks, truly_visible
 
 
@@ -57,27 +47,6 @@ def depth_over_focal(facts, size: tuple[int, int]) -> float:
     return calibration["mm_per_px"] * float(np.sqrt(cos_tilt / cos_off))
 
 
-def self_placed(
-    finder: ModelPlaceFinder, segmenter: Segmenter, entry, body, size: tuple[int, int], scale: float
-) -> tuple[Placement | Refused, float]:
-    """The photo placed by what networks find in it, and the seconds without segmentation."""
-    photo = read_photo(entry.path, DECODE_SIDE)
-    work = working_picture(photo, calibrate(photo))
-    labels = segmenter.segment(work).labels
-    started = time.perf_counter()
-    places = finder.find(work, entry.view)
-    sightings = found(places, size)
-    placement: Placement | Refused
-    if isinstance(sightings, Refused):
-        placement = sightings
-    else:
-        placement = register(
-            body.rest, {}, size, entry.view, photo.focal_px, scale,
-            others=sightings, mask=body_mask(labels, places),
-        )  # fmt: skip
-    return placement, time.perf_counter() - started
-
-
 def errors_mm(seen, geometry, size: tuple[int, int], cells) -> tuple[np.ndarray, float]:
     """Placement errors of the truly visible cells among the seen; share of the visible seen."""
     at, normals = on_surface(geometry["vertices"].astype(float), cells.face, cells.centre)
@@ -90,7 +59,6 @@ def errors_mm(seen, geometry, size: tuple[int, int], cells) -> tuple[np.ndarray,
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--places", help="model of dense placement instead of landmarks")
     parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--series", type=Path)
     parser.add_argument("--quiet", action="store_true")
@@ -103,8 +71,6 @@ def main() -> None:
     series = read_series(folder)
     truth = json.loads((folder / "truth" / "truth.json").read_text())
     cells, body = load_cells(), solve_body(series.patient)
-    finder = load_place_finder(args.places, threads=1) if args.places else None
-    segmenter = load_segmenter(default_model(), threads=1) if args.places else None
     rng = np.random.default_rng(1)
     errors, expected, visits, seconds, covered = [], [], [], [], []
     for visit, true_visit in zip(series.visits, truth["visits"], strict=True):
@@ -120,11 +86,8 @@ def main() -> None:
             facts = next(p for p in true_visit["photos"] if p["file"] == entry.name)
             scale = depth_over_focal(facts, size)
             started = time.perf_counter()
-            if finder is None:
-                placement = register(body.rest, points, size, entry.view, photo.focal_px, scale)
-                placed = time.perf_counter() - started
-            else:
-                placement, placed = self_placed(finder, segmenter, entry, body, size, scale)
+            placement = register(body.rest, points, size, entry.view, photo.focal_px, scale)
+            placed = time.perf_counter() - started
             if isinstance(placement, Refused):
                 print(visit.day, entry.view, placement)
                 continue

@@ -2,16 +2,17 @@
 
     python scripts/benchmark_places.py OUT [--patients 40] [--first 940000] [--workers 2]
         [--places MODEL] [--picture docs/pictures/placement_reliability.png]
+    python scripts/benchmark_places.py DIR --series
 
-One visit of fourteen views a patient; every fourth patient is a child. Photos go through the whole
-chain as they do for `score`, without landmarks, with the default model's masks. Placement error is
-that of every cell that the chart placed, from where it truly is in the picture, in mm at its depth.
-A photo is astray when less than half of these cells are truly visible: another side of the body.
-Counted BSA is against all skin, what lies under dressings included. On every fifth patient the same
-photos are placed in other ways: by landmarks with 8 px of noise, by the network alone, on one body
-for all adults of a sex, and on the patient's true body (the most that fitting its shape could
-give). Patients are rendered once: use another OUT when the renderer has changed. No training has
-seen their seeds.
+One visit of fourteen views a patient; every fourth patient is a child. With ``--series`` the photos
+are those of the rendered series DIR. They go through the whole chain as for `score`, without
+landmarks, with the default model's masks. Placement error is that of every cell that the chart
+placed, from where it truly is in the picture, in mm at its depth. A photo is astray when less than
+half of these cells are truly visible: another side of the body. Counted BSA is against all skin,
+what lies under dressings included. On every fifth patient the same photos are placed in other ways:
+by landmarks with 8 px of noise, by the network alone, on one body for all adults of a sex, and on
+the patient's true body (the most that fitting its shape could give). Patients are rendered once:
+use another OUT when the renderer has changed. No training has seen their seeds.
 """
 
 import argparse
@@ -63,7 +64,7 @@ from bsa_vision.pipeline import (
 )
 from bsa_vision.segmentation.predict import load_segmenter
 from bsa_vision.segmentation.registry import default_model
-from true_landmarks import on_surface, truly_visible
+from true_landmarks import on_surface, true_landmarks, truly_visible
 
 SIZE, DAYS = (750, 1000), (1, 3, 6, 9)
 CHILD_EVERY, ABLATED_EVERY = 4, 5
@@ -89,10 +90,14 @@ def rendered(out: Path, seed: int) -> Path:
     return folder
 
 
-def truth_of(folder: Path, name: str):
+def geometry_of(folder: Path, name: str):
+    """Body and camera of a rendered photo."""
+    return np.load(folder / "truth" / f"{Path(name).with_suffix('')}.geometry.npz")
+
+
+def truth_of(geometry, size: tuple[int, int]):
     """What cells of a photo are truly visible, their pixels and mm per pixel."""
-    geometry = np.load(folder / "truth" / f"{Path(name).with_suffix('')}.geometry.npz")
-    cells, size = load_cells(), tuple(geometry["size"].tolist())
+    cells = load_cells()
     at, normals = on_surface(geometry["vertices"].astype(float), cells.face, cells.centre)
     pixels, visible, mm = truly_visible(at, normals, geometry, size)
     return pixels, visible, mm
@@ -138,65 +143,72 @@ def other_bodies(patient: Patient, seed: int, body: Body) -> dict[str, Body]:
     return bodies
 
 
-def assess(out: Path, seed: int, model: str) -> dict[str, Any]:
-    """All photos of a patient and the visit they make."""
-    folder = rendered(out, seed)
+def assess(folder: Path, model: str, seed: int | None) -> dict[str, Any]:
+    """All photos of a rendered series and its visits; the patient's seed where it is one of ours.
+
+    On every `ABLATED_EVERY`-th seed the photos are placed in other ways as well.
+    """
     series = read_series(folder)
-    patient, visit = series.patient, series.visits[0]
+    patient = series.patient
     body = solve_body(patient)
     finder = load_place_finder(model, threads=1)
     segmenter = load_segmenter(default_model(), threads=1)
-    bodies = other_bodies(patient, seed, body) if seed % ABLATED_EVERY == 1 else {}
-    photos, evidence = [], []
-    for entry in visit.photos:
-        photo, truth = read_photo(entry.path, DECODE_SIDE), truth_of(folder, entry.name)
-        alone = PhotoRequest(entry.view, {})
-        result = assess_photo(photo, alone, body, segmenter, finder)
-        job = PhotoJob(entry, visit.day, patient, "model", None, out)
-        facts = photo_facts(PhotoDone(job, result))
-        if result.evidence is not None:
-            evidence.append(result.evidence)
-        others = {
-            name: placed(assess_photo(photo, alone, other, segmenter, finder), truth)
-            for name, other in bodies.items()
-        }
-        if bodies:
-            others["network alone"] = {"error": by_network_alone(photo, entry.view, truth, finder)}
-            by_hand = PhotoRequest(entry.view, noisy_landmarks(entry.landmarks))
-            others["by hand"] = placed(assess_photo(photo, by_hand, body, segmenter), truth)
-        photos.append(
-            {
-                "view": entry.view,
-                "expected": facts.placement_error_mm,
-                "verdict": facts.placement_verdict,
-                "code": facts.code,
-                "seconds": result.seconds,
-                "placed": placed(result, truth),
-                "others": others,
+    ablated = seed is not None and seed % ABLATED_EVERY == 1
+    bodies = other_bodies(patient, seed, body) if ablated else {}
+    photos, visits = [], []
+    for visit in series.visits:
+        evidence = []
+        for entry in visit.photos:
+            photo, geometry = read_photo(entry.path, DECODE_SIDE), geometry_of(folder, entry.name)
+            truth = truth_of(geometry, photo.full_size)
+            alone = PhotoRequest(entry.view, {})
+            result = assess_photo(photo, alone, body, segmenter, finder)
+            facts = photo_facts(
+                PhotoDone(PhotoJob(entry, visit.day, patient, "model", None, folder), result)
+            )
+            if result.evidence is not None:
+                evidence.append(result.evidence)
+            others = {
+                name: placed(assess_photo(photo, alone, other, segmenter, finder), truth)
+                for name, other in bodies.items()
             }
-        )
-    fused = VisitEvidence(visit.day, fuse(evidence, len(load_cells()), REPLICATES))
-    measures = measure_series([fused], chart_facts(body, "personal"), MeasureSettings())
-    true = json.loads((folder / "truth" / "truth.json").read_text())["visits"][0]
-    states = true["percent_if_no_dressing"]
-    counted = measures.visits[0].estimates["counted_bsa"]
+            if ablated:
+                others["network alone"] = {
+                    "error": by_network_alone(photo, entry.view, truth, finder)
+                }
+                noise = np.random.default_rng(crc32("/".join(entry.path.parts[-3:]).encode()))
+                points = true_landmarks(geometry, photo.full_size, HAND_NOISE_PX, noise)
+                by_hand = PhotoRequest(entry.view, points)
+                others["by hand"] = placed(assess_photo(photo, by_hand, body, segmenter), truth)
+            photos.append(
+                {
+                    "view": entry.view,
+                    "expected": facts.placement_error_mm,
+                    "verdict": facts.placement_verdict,
+                    "code": facts.code,
+                    "seconds": result.seconds,
+                    "placed": placed(result, truth),
+                    "others": others,
+                }
+            )
+        visits.append(VisitEvidence(visit.day, fuse(evidence, len(load_cells()), REPLICATES)))
+    measures = measure_series(visits, chart_facts(body, "personal"), MeasureSettings())
     return {
         "patient": patient,
-        "tone": monk_tone(make_case(seed, None, adult=is_adult(seed))),
+        "tone": None if seed is None else monk_tone(make_case(seed, None, adult=is_adult(seed))),
         "photos": photos,
-        "counted": (counted.percent, counted.low, counted.high),
-        "true": states["detached"] + states["detachable"],
+        "counted": [found.estimates["counted_bsa"] for found in measures.visits],
+        "true": [
+            visit["percent_if_no_dressing"]["detached"]
+            + visit["percent_if_no_dressing"]["detachable"]
+            for visit in json.loads((folder / "truth" / "truth.json").read_text())["visits"]
+        ],
     }
 
 
-def noisy_landmarks(file: Path) -> dict[str, tuple[float, float]]:
-    """The true landmarks of a photo as a hurried hand marks them."""
-    points = json.loads(file.read_text())["points"]
-    rng = np.random.default_rng(crc32("/".join(file.parts[-3:]).encode()))
-    return {
-        name: tuple((np.array(at) + rng.normal(0, HAND_NOISE_PX, 2)).tolist())
-        for name, at in points.items()
-    }
+def assess_rendered(out: Path, seed: int, model: str) -> dict[str, Any]:
+    """One of our patients."""
+    return assess(rendered(out, seed), model, seed)
 
 
 def strata(patient: Patient, tone: int) -> dict[str, tuple[int, str]]:
@@ -229,10 +241,15 @@ def line(name: str, rows: list[dict[str, Any]], photos: list[dict[str, Any]]) ->
         pooled = np.concatenate([p["placed"]["error"] for p in chosen])
         return f"{np.median(pooled):.1f} | {np.quantile(pooled, 0.95):.1f}"
 
-    known = [row for row in rows if row["counted"][0] is not None]
-    off = [abs(row["counted"][0] - row["true"]) for row in known]
-    held = [row["counted"][1] <= row["true"] <= row["counted"][2] for row in known]
-    points = f"{np.mean(off):.2f} ({sum(held)} of {len(rows)})" if known else ""
+    visits = [
+        (counted, true)
+        for row in rows
+        for counted, true in zip(row["counted"], row["true"], strict=True)
+    ]
+    known = [(counted, true) for counted, true in visits if counted.percent is not None]
+    off = [abs(counted.percent - true) for counted, true in known]
+    held = [counted.low <= true <= counted.high for counted, true in known]
+    points = f"{np.mean(off):.2f} ({sum(held)} of {len(visits)})" if known else ""
     astray = (
         f"{sum(p['placed']['astray'] for p in good)}, {sum(p['placed']['astray'] for p in used)}"
     )
@@ -252,12 +269,13 @@ def report(rows: list[dict[str, Any]]) -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     print(line("all", rows, photos))
+    ours = [row for row in rows if row["tone"] is not None]
     for kind in ("sex", "age", "BMI", "Monk"):
-        grouped = [(strata(row["patient"], row["tone"])[kind], row) for row in rows]
+        grouped = [(strata(row["patient"], row["tone"])[kind], row) for row in ours]
         for group in sorted({group for group, _ in grouped}):
             chosen = [row for other, row in grouped if other == group]
             print(line(f"{kind} {group[1]}", chosen, [p for r in chosen for p in r["photos"]]))
-    for view in DEFAULT_VIEWS:
+    for view in dict.fromkeys(p["view"] for p in photos):
         print(line(view, [], [p for p in photos if p["view"] == view]))
     refused = [p["code"] for p in photos if not p["placed"]]
     print("refused:", {code: refused.count(code) for code in sorted(set(map(str, refused)))})
@@ -319,6 +337,7 @@ def reliability(rows: list[dict[str, Any]], picture: Path | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
+    parser.add_argument("--series", action="store_true", help="OUT is a rendered series")
     parser.add_argument("--patients", type=int, default=40)
     parser.add_argument("--first", type=int, default=940_000)
     parser.add_argument("--workers", type=int, default=2)
@@ -326,12 +345,15 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--render-only", action="store_true")
     given = parser.parse_args()
+    if given.series:
+        report([assess(given.out, given.places, None)])
+        return
     seeds = range(given.first, given.first + given.patients)
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
         if given.render_only:
             list(pool.map(rendered, [given.out] * len(seeds), seeds))
             return
-        jobs = [pool.submit(assess, given.out, seed, given.places) for seed in seeds]
+        jobs = [pool.submit(assess_rendered, given.out, seed, given.places) for seed in seeds]
         rows = [job.result() for job in jobs]
     (given.out / f"rows-{Path(given.places).name}.pickle").write_bytes(pickle.dumps(rows))
     report(rows)

@@ -12,12 +12,24 @@ from bsa_vision.app.series import View
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import Label
 from bsa_vision.core.views import VIEW_NAMES as VIEWS
-from bsa_vision.dense.api import STRIDE, contradicting_view, mirrored_view, view_number
+from bsa_vision.dense.api import (
+    STRIDE,
+    contradicting_view,
+    mirrored_view,
+    view_number,
+)
 from bsa_vision.dense.find import load_place_finder
 from bsa_vision.dense.model import CHANNELS, PlaceNetwork, place_loss, read
 from bsa_vision.dense.place_file import encode_places, read_places
 from bsa_vision.dense.samples import PlacePhotos
-from bsa_vision.dense.train import PlaceSettings, export_places, settle_views, train_places
+from bsa_vision.dense.train import (
+    PlaceSettings,
+    _begin_with,
+    _Start,
+    export_places,
+    settle_views,
+    train_places,
+)
 from bsa_vision.phantom.training import write_training_set
 from bsa_vision.segmentation.dataset import read_training_folder
 from bsa_vision.segmentation.model import normalise
@@ -183,6 +195,24 @@ def test_a_training_goes_on_from_a_model_of_placement(folder, tmp_path):
     learnt = [name for name in one if name.endswith(("head.weight", "late.weight", "deep.weight"))]
     assert len(learnt) == 3
     assert all(torch.equal(one[name], two[name]) for name in learnt)
+
+
+def test_a_model_that_is_not_whole_is_none_to_start_from(folder, tmp_path):
+    train_places(folder, tmp_path / "run", None, _SETTINGS)
+    export_places(tmp_path / "run", folder, tmp_path / "m-1", _SETTINGS, {})
+    file = tmp_path / "m-1" / "weights.safetensors"
+    weights = load_file(file)
+    architecture = _SETTINGS.architecture
+    network = PlaceNetwork(architecture, 256, 64)
+    _begin_with(network, _Start(architecture, "", {k: v.float() for k, v in weights.items()}))
+    gone = next(name for name in weights if name.startswith("base.encoder."))
+    with pytest.raises(InputError, match=gone):
+        _begin_with(network, _Start(architecture, "", {**weights, gone + "s": weights.pop(gone)}))
+    whole = bytearray(file.read_bytes())
+    whole[-1] ^= 1
+    file.write_bytes(whole)
+    with pytest.raises(InputError, match="weights"):
+        train_places(folder, tmp_path / "again", str(tmp_path / "m-1"), _SETTINGS)
 
 
 def test_the_layer_that_names_views_is_settled_on_the_photos(folder):

@@ -188,9 +188,10 @@ def _uncertainty(
         cells.centre[chosen[anchors]].astype(np.float64),
     )
     _, _, jacobian = solver.project(surface, fit.pose)
-    spread = np.einsum("ncp,pq,ncq->n", jacobian, fit.covariance, jacobian)
     variances, axes = np.linalg.eigh((fit.covariance + fit.covariance.T) / 2)
+    # Where nothing determines a parameter, rounding may leave a variance below zero.
     root = axes * np.sqrt(np.maximum(variances, 0))
+    spread = ((jacobian @ root) ** 2).sum(axis=(1, 2))
     steps = rng.normal(size=(replicates, len(root))) @ root.T
     by_pose = np.einsum("ncp,rp->rnc", jacobian, steps)
     shift, warp_sd = warp.displacement(places[anchors], px_per_mm[anchors])

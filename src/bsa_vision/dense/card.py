@@ -17,7 +17,7 @@ from bsa_vision.segmentation.card import Architecture, model_roots
 FORMAT = "bsa-vision-place-model/2"
 CARD_FILE = "place_card.json"
 #: The model that ships.
-DEFAULT_PLACES = "places-2"
+DEFAULT_PLACES = "places-3"
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,12 @@ from bsa_vision.segmentation.dataset import TrainingFolder, read_description
 
 #: How often, and how far, photos are changed.
 _ROLL_SD_DEG, _QUARTER_TURNS = 12.0, 0.05
-_SCALES, _SHIFT = (0.75, 1.5), 0.15
-_UNKNOWN_VIEW = 0.25
-#: How often a close-up, which few photos of a visit are, is shown beside another photo.
-_CLOSE_UPS = 0.35
+_SCALES, _SHIFT = (0.8, 1.35), 0.15
+_UNKNOWN_VIEW = 0.15
+#: How often a photo is shown beside the others: a close-up, which few photos of a visit are; head,
+#: hands and feet, which are easy; arms and the sides of the trunk, which turn about their own axis.
+_CLOSE_UPS = 0.2
+_VIEWS = {"head": 0.6, "hands": 0.6, "feet": 0.6, "arm": 1.5, "trunk_left": 2.0, "trunk_right": 2.0}
 
 
 class Batch(NamedTuple):
@@ -65,13 +67,13 @@ class PlacePhotos:
         self._wide = np.array([size[0] > size[1] for size in sizes])
         stated = read_description(folder.root).get("views") or {}
         self._views = [str(stated.get(name, "")) for name in self.names]
-        self._close_up = np.array([view not in VIEW_NAMES for view in self._views])
+        self._odds = np.array([_odds(view) for view in self._views])
 
     def batch(self, item: int, count: int, seed: int) -> Batch:
         """Photos of one shape for a step of training; a pure function of (seed, item)."""
         rng = np.random.default_rng([seed, item])
         same = np.flatnonzero(self._wide == (rng.random() < self._wide.mean()))
-        odds = np.where(self._close_up[same], _CLOSE_UPS, 1.0)
+        odds = self._odds[same]
         picked = rng.choice(same, size=count, p=odds / odds.sum())
         return self._stacked([self._shown(int(i), rng) for i in picked])
 
@@ -126,6 +128,12 @@ class PlacePhotos:
         if change.mirrored:
             shown[..., 0] *= -1
         return shown, np.asarray(skin[y, x] & inside), np.asarray(inside)
+
+
+def _odds(view: str) -> float:
+    if view not in VIEW_NAMES:
+        return _CLOSE_UPS
+    return _VIEWS.get(view, _VIEWS.get(view.partition("_")[0], 1.0))
 
 
 def _change(

@@ -22,6 +22,7 @@ from bsa_vision.segmentation.card import (
     NETWORK_FILES,
     WEIGHTS_FILE,
     Architecture,
+    check_files,
     file_sha256,
     find_model,
     read_card,
@@ -36,6 +37,9 @@ from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun, kept_w
 #: How the layer that names the view is fitted at last: learning rate, steps, photos of a step.
 _VIEW_RATE, _VIEW_STEPS, _VIEW_BATCH = 3e-3, 3000, 512
 
+#: What a network of placement has beside one of segmentation.
+_OWN_LAYERS = ("base.head.", "deep.", "late.", "shown.")
+
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -46,24 +50,24 @@ class PlaceSettings:
     Attributes
     ----------
     architecture : of the network below the views; that of the model started from, where there is.
-    long_side : network pixels of a photo's long side. At 256 twice as many photos are seen in an
-        hour as at 384, and front is told from back sooner (docs/BENCHMARKS.md).
+    long_side : network pixels of a photo's long side. 256, at twice as many photos in an hour, is
+        better to begin with, 384 in the end (docs/BENCHMARKS.md).
     steps, batch, learning_rate, weight_decay, average, seed : see `segmentation.TrainSettings`.
     val_every, val_images : steps between looks at the held-out photos, and how many of them.
     view_batches : batches of changed photos that the layer naming the view is settled on at last.
     """
 
     architecture: Architecture = NETWORK
-    long_side: int = 256
+    long_side: int = 384
     steps: int = 12_000
-    batch: int = 16
-    learning_rate: float = 2e-3
+    batch: int = 8
+    learning_rate: float = 1.2e-3
     weight_decay: float = 0.02
     average: float = 0.999
     seed: int = 0
     val_every: int = 1000
     val_images: int = 120
-    view_batches: int = 700
+    view_batches: int = 1400
 
 
 class _Batches(Dataset[Batch]):
@@ -103,7 +107,7 @@ def train_places(
     Raises
     ------
     InputError
-        When data or model cannot be used, or `out` holds a run with others.
+        When data or model cannot be used or are not whole, or `out` holds a run with others.
     """
     settings = settings or PlaceSettings()
     start = None if init is None else _start(init)
@@ -114,7 +118,7 @@ def train_places(
     torch.manual_seed(settings.seed)
     network = _network(settings.architecture)
     if start is not None:
-        network.load_state_dict(start.weights, strict=False)
+        _begin_with(network, start)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     placed(network, device)
     keep_dilated_in_float32(network, device)
@@ -166,10 +170,21 @@ def _start(init: str) -> _Start:
     except InputError:
         folder = find_model(init)
         card = read_card(folder)
+        check_files(folder, card, (WEIGHTS_FILE,))
         body = {k: v for k, v in read_weights(folder).items() if not k.startswith("head.")}
         return _Start(card.architecture, card.digest, {f"base.{k}": v for k, v in body.items()})
     placing = read_place_card(folder)
+    check_files(folder, placing, (WEIGHTS_FILE,))
     return _Start(placing.architecture, placing.digest, read_weights(folder))
+
+
+def _begin_with(network: PlaceNetwork, start: _Start) -> None:
+    """Take the start's weights; only what a model of segmentation has no use for stays random."""
+    missing, unknown = network.load_state_dict(start.weights, strict=False)
+    unfit = [*unknown, *(key for key in missing if not key.startswith(_OWN_LAYERS))]
+    if unfit:
+        msg = f"The model to start from: {len(unfit)} layers do not fit, the first is {unfit[0]}."
+        raise InputError(msg, "Start from a model written by this version, or from none.")
 
 
 def _network(architecture: Architecture) -> PlaceNetwork:
