@@ -191,7 +191,8 @@ def _uncertainty(
     variances, axes = np.linalg.eigh((fit.covariance + fit.covariance.T) / 2)
     # Where nothing determines a parameter, rounding may leave a variance below zero.
     root = axes * np.sqrt(np.maximum(variances, 0))
-    spread = ((jacobian @ root) ** 2).sum(axis=(1, 2))
+    # Not by matrix products: the bytes of a result must not depend on the number of threads.
+    spread = (np.einsum("ncp,pq->ncq", jacobian, root) ** 2).sum(axis=(1, 2))
     steps = rng.normal(size=(replicates, len(root))) @ root.T
     by_pose = np.einsum("ncp,rp->rnc", jacobian, steps)
     shift, warp_sd = warp.displacement(places[anchors], px_per_mm[anchors])
