@@ -1,7 +1,7 @@
 """Photos that place themselves, by strata: rendered patients of all ages, builds and skin tones.
 
-    OMP_NUM_THREADS=1 python scripts/benchmark_places.py OUT [--patients 40] [--first 940000] [--workers 2]
-        [--places MODEL] [--picture docs/pictures/placement_reliability.png]
+    OMP_NUM_THREADS=1 python scripts/benchmark_places.py OUT [--patients 40] [--first 940000]
+        [--workers 2] [--places MODEL] [--picture docs/pictures/placement_reliability.png]
     python scripts/benchmark_places.py DIR --series
 
 One visit of fourteen views a patient; every fourth patient is a child. With ``--series`` the photos
