@@ -10,9 +10,11 @@ landmarks, with the default model's masks. Placement error is that of every cell
 placed, from where it truly is in the picture, in mm at its depth. A photo is astray when less than
 half of these cells are truly visible: another side of the body. Counted BSA is against all skin,
 what lies under dressings included. On every fifth patient the same photos are placed in other ways:
-by landmarks with 8 px of noise, by the network alone, on one body for all adults of a sex, and on
-the patient's true body (the most that fitting its shape could give). Patients are rendered once:
-use another OUT when the renderer has changed. No training has seen their seeds.
+by landmarks with 8 px of noise, by the network alone, on one body for all adults of a sex, on the
+patient's true body (the most that fitting its shape could give), and with a fitted shape: the build
+between four fifths and five quarters of the patient's weight that a photo fits best by itself, or
+that all photos of the visit do together. Patients are rendered once: use another OUT when the
+renderer has changed. No training has seen their seeds.
 """
 
 import argparse
@@ -22,7 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import cv2
@@ -34,7 +36,7 @@ from matplotlib import pyplot as plt
 
 from bsa_vision.app.facts import USED_WITHIN_MM, photo_facts
 from bsa_vision.app.photo_job import PhotoDone, PhotoJob
-from bsa_vision.app.series import read_series
+from bsa_vision.app.series import PhotoEntry, read_series
 from bsa_vision.calibration.calibrate import calibrate
 from bsa_vision.chart.body import Body, solve_body
 from bsa_vision.chart.cells import load_cells
@@ -62,6 +64,7 @@ from bsa_vision.pipeline import (
     chart_facts,
     working_picture,
 )
+from bsa_vision.segmentation.api import Segmenter
 from bsa_vision.segmentation.predict import load_segmenter
 from bsa_vision.segmentation.registry import default_model
 from true_landmarks import on_surface, true_landmarks, truly_visible
@@ -72,6 +75,8 @@ HAND_NOISE_PX = 8.0
 ADULT_YEARS = 18
 #: One body for all adults of a sex: years, cm, kg.
 COMMON_BODY = {"female": (45.0, 163.0, 65.0), "male": (45.0, 176.0, 78.0)}
+#: Builds to choose from where the shape is fitted: shares of the patient's weight.
+BUILDS = (0.8, 0.9, 1.0, 1.1, 1.25)
 GROUPS = 6
 
 
@@ -118,9 +123,22 @@ def placed(result: PhotoResult, truth) -> dict[str, Any] | None:
     }
 
 
-def by_network_alone(photo: Photo, view: str, truth, finder: PlaceFinder) -> np.ndarray:
+class Chain(NamedTuple):
+    """What places the photos of a patient."""
+
+    body: Body
+    segmenter: Segmenter
+    finder: PlaceFinder
+
+    def place(self, photo: Photo, view: str, body: Body | None = None) -> PhotoResult:
+        """A photo without landmarks placed on the patient's body, or on another."""
+        request = PhotoRequest(view, {})
+        return assess_photo(photo, request, body or self.body, self.segmenter, self.finder)
+
+
+def by_network_alone(chain: Chain, photo: Photo, view: str, truth) -> dict[str, Any]:
     """How far the network alone places visible cells from where they are on the plain body, mm."""
-    places = finder.find(working_picture(photo, calibrate(photo)), view)
+    places = chain.finder.find(working_picture(photo, calibrate(photo)), view)
     pixels, visible, _ = truth
     scale = np.array(places.size) / np.array(photo.full_size)
     at = np.floor((pixels[visible] + 0.5) * scale / STRIDE).astype(int)
@@ -129,7 +147,16 @@ def by_network_alone(photo: Photo, view: str, truth, finder: PlaceFinder) -> np.
     found = places.places[row, column].astype(float)
     found[:, 0] *= np.where(places.left[row, column] > 0.5, 1, -1)
     true = load_cells().centres(plain_vertices())[visible]
-    return np.linalg.norm(found - true, axis=1)[places.skin[row, column] > 0.5] * 1000
+    away = np.linalg.norm(found - true, axis=1)[places.skin[row, column] > 0.5] * 1000
+    return {"error": away}
+
+
+def by_hand(chain: Chain, photo: Photo, entry: PhotoEntry, geometry, truth) -> dict | None:
+    """What landmarks with noise place."""
+    noise = np.random.default_rng(crc32("/".join(entry.path.parts[-3:]).encode()))
+    points = true_landmarks(geometry, photo.full_size, HAND_NOISE_PX, noise)
+    request = PhotoRequest(entry.view, points)
+    return placed(assess_photo(photo, request, chain.body, chain.segmenter), truth)
 
 
 def other_bodies(patient: Patient, seed: int, body: Body) -> dict[str, Body]:
@@ -143,43 +170,59 @@ def other_bodies(patient: Patient, seed: int, body: Body) -> dict[str, Body]:
     return bodies
 
 
+def builds(patient: Patient, body: Body) -> list[Body]:
+    """The patient's body in the `BUILDS` that the chart knows."""
+    solved = [solve_body(replace(patient, weight_kg=share * patient.weight_kg)) for share in BUILDS]
+    return [replace(body, rest=found.rest) for found in solved if isinstance(found, Body)]
+
+
+def with_fitted_shapes(trials: list[list[tuple[float | None, Any]]]) -> list[dict[str, Any]]:
+    """For each photo of a visit what was placed on the build that fits best: it, or all together.
+
+    `trials` has the cost of each build for each photo, None where it was not placed, and what was
+    placed on it. A photo that some build does not place has no say in the visit's.
+    """
+    costs = np.array([[np.inf if cost is None else cost for cost, _ in row] for row in trials])
+    together = int(costs[np.isfinite(costs).all(axis=1)].sum(axis=0).argmin())
+    return [
+        {"own shape": row[int(own)][1], "shape of the visit": row[together][1]}
+        for row, own in zip(trials, costs.argmin(axis=1), strict=True)
+    ]
+
+
 def assess(folder: Path, model: str, seed: int | None) -> dict[str, Any]:
     """All photos of a rendered series and its visits; the patient's seed where it is one of ours.
 
     On every `ABLATED_EVERY`-th seed the photos are placed in other ways as well.
     """
     series = read_series(folder)
-    patient = series.patient
-    body = solve_body(patient)
+    patient, body = series.patient, solve_body(series.patient)
     finder = load_place_finder(model, threads=1)
-    segmenter = load_segmenter(default_model(), threads=1)
+    chain = Chain(body, load_segmenter(default_model(), threads=1), finder)
     ablated = seed is not None and seed % ABLATED_EVERY == 1
     bodies = other_bodies(patient, seed, body) if ablated else {}
+    shapes = builds(patient, body) if ablated else []
     photos, visits = [], []
     for visit in series.visits:
-        evidence = []
+        evidence, trials = [], []
         for entry in visit.photos:
             photo, geometry = read_photo(entry.path, DECODE_SIDE), geometry_of(folder, entry.name)
             truth = truth_of(geometry, photo.full_size)
-            alone = PhotoRequest(entry.view, {})
-            result = assess_photo(photo, alone, body, segmenter, finder)
+            result = chain.place(photo, entry.view)
             facts = photo_facts(
                 PhotoDone(PhotoJob(entry, visit.day, patient, "model", None, folder), result)
             )
             if result.evidence is not None:
                 evidence.append(result.evidence)
             others = {
-                name: placed(assess_photo(photo, alone, other, segmenter, finder), truth)
+                name: placed(chain.place(photo, entry.view, other), truth)
                 for name, other in bodies.items()
             }
             if ablated:
-                others["network alone"] = {
-                    "error": by_network_alone(photo, entry.view, truth, finder)
-                }
-                noise = np.random.default_rng(crc32("/".join(entry.path.parts[-3:]).encode()))
-                points = true_landmarks(geometry, photo.full_size, HAND_NOISE_PX, noise)
-                by_hand = PhotoRequest(entry.view, points)
-                others["by hand"] = placed(assess_photo(photo, by_hand, body, segmenter), truth)
+                others["network alone"] = by_network_alone(chain, photo, entry.view, truth)
+                others["by hand"] = by_hand(chain, photo, entry, geometry, truth)
+                tried = [chain.place(photo, entry.view, shape) for shape in shapes]
+                trials.append([(t.placement_cost, placed(t, truth)) for t in tried])
             photos.append(
                 {
                     "view": entry.view,
@@ -191,6 +234,10 @@ def assess(folder: Path, model: str, seed: int | None) -> dict[str, Any]:
                     "others": others,
                 }
             )
+        if trials:
+            of_visit = photos[-len(visit.photos) :]
+            for shown, fitted in zip(of_visit, with_fitted_shapes(trials), strict=True):
+                shown["others"] |= fitted
         visits.append(VisitEvidence(visit.day, fuse(evidence, len(load_cells()), REPLICATES)))
     measures = measure_series(visits, chart_facts(body, "personal"), MeasureSettings())
     return {

@@ -3,8 +3,9 @@
     python scripts/draw_places.py OUT.png PHOTO:VIEW [PHOTO:VIEW ...] [--sex female] [--age 40]
         [--height 168] [--weight 65]
 
-PHOTO is a file, or `astronaut`, scikit-image's picture (NASA, public domain). Photos go through the
-chain as for `score`, with the default models; under each stands what became of it.
+PHOTO is a file, or one of two public-domain portraits that installed packages ship: `astronaut`
+(NASA, in scikit-image) and `admiral` (US Navy, in Matplotlib). Photos go through the chain as for
+`score`, with the default models; under each stands what became of it.
 """
 
 import argparse
@@ -13,8 +14,9 @@ import tempfile
 from pathlib import Path
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import cbook, colormaps
 from skimage import data
 
 from bsa_vision.app.facts import photo_facts
@@ -27,6 +29,10 @@ from bsa_vision.core.views import VIEW_NAMES
 from bsa_vision.photo.decode import read_photo
 from bsa_vision.segmentation.registry import default_model
 
+PORTRAITS = {
+    "astronaut": data.astronaut,
+    "admiral": lambda: plt.imread(cbook.get_sample_data("grace_hopper.jpg")),
+}
 SIDE = 560
 _INK = (40, 40, 40)
 
@@ -87,9 +93,9 @@ def main() -> None:
             path = Path(photo)
             if view not in VIEW_NAMES:
                 parser.error(f"{view}: needed one of {', '.join(VIEW_NAMES)}.")
-            if photo == "astronaut":
-                path = Path(folder) / "astronaut.png"
-                cv2.imwrite(str(path), cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR))
+            if photo in PORTRAITS:
+                path = Path(folder) / f"{photo}.png"
+                cv2.imwrite(str(path), cv2.cvtColor(PORTRAITS[photo](), cv2.COLOR_RGB2BGR))
             entry = PhotoEntry(path.name, path, view, None, None)
             mask_out = Path(folder) / f"{number}.png"
             job = PhotoJob(entry, 0, patient, "model", default_model(), mask_out)

@@ -71,6 +71,8 @@ class PhotoResult:
     placement_error_mm : median distance to be expected between skin and where it was placed.
     evidence : what the photo says of the cells, or None.
     refused : why it says nothing, or None.
+    placement_cost : negative log posterior of the placement, up to a constant: which of several
+        bodies the photo fits best (`scripts/benchmark_places.py`); never part of a result.
     seconds : wall time by stage, for `scripts/benchmark_speed.py`; never part of a result.
     """
 
@@ -85,6 +87,7 @@ class PhotoResult:
     placement_error_mm: float | None = None
     evidence: PhotoEvidence | None = None
     refused: Refused | None = None
+    placement_cost: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -170,6 +173,7 @@ def assess_photo(
         placement_rms=placement.landmark_rms,
         placed_by="landmarks" if others is None else "photo",
         placement_error_mm=expected_error_mm(seen),
+        placement_cost=placement.fit.cost,
         distrusted=placement.distrusted,
     )
     if isinstance(evidence, Refused):
