@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from bsa_vision.phantom.training import write_training_set
+from bsa_vision.phantom.training import PhotoMix, write_training_set
 from bsa_vision.segmentation.card import DEFAULT_MODEL
 from bsa_vision.segmentation.export import export_model
 from bsa_vision.segmentation.train import TrainSettings, train
@@ -57,6 +57,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--name", default=DEFAULT_MODEL)
     parser.add_argument("--images", type=int, default=7200)
     parser.add_argument("--seed", type=int, default=50000, help="of the first photo")
+    parser.add_argument("--usual", type=float, default=0.0, help="`PhotoMix.usual`")
+    parser.add_argument("--darker", type=float, default=1.0, help="`PhotoMix.darker`")
     parser.add_argument("--shard", default="1/1", help="K/N renders one of N parts, and no more")
     parser.add_argument("--steps", type=int, default=20000, help="of training")
     parser.add_argument("--init", help="model to start from; random weights without")
@@ -88,6 +90,7 @@ def main() -> None:
             size=PHOTO_SIZE,
             textures=skin_textures(),
             shard=(part, parts),
+            mix=PhotoMix(given.usual, given.darker),
         )
         if parts > 1:
             return

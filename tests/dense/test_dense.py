@@ -23,16 +23,15 @@ from bsa_vision.dense.model import CHANNELS, PlaceNetwork, place_loss, read
 from bsa_vision.dense.place_file import encode_places, read_places
 from bsa_vision.dense.samples import PlacePhotos
 from bsa_vision.dense.train import (
+    _OWN_LAYERS,
     PlaceSettings,
-    _begin_with,
-    _Start,
     export_places,
     settle_views,
     train_places,
 )
 from bsa_vision.phantom.training import write_training_set
 from bsa_vision.segmentation.dataset import read_training_folder
-from bsa_vision.segmentation.model import normalise
+from bsa_vision.segmentation.model import normalise, take_over
 from bsa_vision.segmentation.train import NETWORK
 
 _SETTINGS = PlaceSettings(
@@ -202,12 +201,14 @@ def test_a_model_that_is_not_whole_is_none_to_start_from(folder, tmp_path):
     export_places(tmp_path / "run", folder, tmp_path / "m-1", _SETTINGS, {})
     file = tmp_path / "m-1" / "weights.safetensors"
     weights = load_file(file)
-    architecture = _SETTINGS.architecture
-    network = PlaceNetwork(architecture, 256, 64)
-    _begin_with(network, _Start(architecture, "", {k: v.float() for k, v in weights.items()}))
+    network = PlaceNetwork(_SETTINGS.architecture, 256, 64)
+    take_over(network, weights, "m-1")
+    own = next(name for name in weights if name.startswith("late."))
+    take_over(network, {k: v for k, v in weights.items() if k != own}, "m-1", _OWN_LAYERS)
     gone = next(name for name in weights if name.startswith("base.encoder."))
-    with pytest.raises(InputError, match=gone):
-        _begin_with(network, _Start(architecture, "", {**weights, gone + "s": weights.pop(gone)}))
+    weights[f"{gone}s"] = weights.pop(gone)
+    with pytest.raises(InputError, match=f"'m-1': 2 layers do not fit, the first is {gone}"):
+        take_over(network, weights, "m-1", _OWN_LAYERS)
     whole = bytearray(file.read_bytes())
     whole[-1] ^= 1
     file.write_bytes(whole)

@@ -8,7 +8,14 @@ import pytest
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES, Label
 from bsa_vision.phantom import training
-from bsa_vision.phantom.training import SAMPLES_PER_PATIENT, render_sample, write_training_set
+from bsa_vision.phantom.training import (
+    LIGHTER_UP_TO,
+    SAMPLES_PER_PATIENT,
+    PhotoMix,
+    render_sample,
+    write_training_set,
+)
+from bsa_vision.phantom.views import DEFAULT_VIEWS
 
 _SIZE = (96, 128)
 
@@ -85,7 +92,21 @@ def test_photos_that_are_there_keep_what_is_known_of_them(tmp_path, monkeypatch)
     assert (tmp_path / "dataset.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("other", [{"seed": 4}, {"size": (128, 96)}])
+def test_a_mix_leaves_out_dark_training_patients_and_no_others(tmp_path):
+    first = 32  # its patients 8 and 9 are of the other parts
+    write_training_set(tmp_path, 24, first, size=_SIZE, mix=PhotoMix(usual=1.0, darker=0.0))
+    document = json.loads((tmp_path / "dataset.json").read_text("utf-8"))
+    assert len(document["split"]["val"]) == len(document["split"]["test"]) == SAMPLES_PER_PATIENT
+    learnt = document["split"]["train"]
+    assert {document["groups"][name]["skin_tone"] for name in learnt} <= {
+        f"Monk {tone:02d}" for tone in range(1, LIGHTER_UP_TO + 1)
+    }
+    assert 0 < len(learnt) < 16
+    assert {document["views"][name] for name in learnt} <= set(DEFAULT_VIEWS)
+    assert len(list((tmp_path / "images").iterdir())) == len(document["patients"])
+
+
+@pytest.mark.parametrize("other", [{"seed": 4}, {"size": (128, 96)}, {"mix": PhotoMix(usual=1.0)}])
 def test_other_settings_do_not_go_on_in_the_folder(tmp_path, other):
     begun = {"seed": 0, "size": _SIZE}
     write_training_set(tmp_path, 0, **begun)

@@ -30,7 +30,7 @@ from bsa_vision.segmentation.card import (
 from bsa_vision.segmentation.dataset import read_training_folder
 from bsa_vision.segmentation.export import read_weights, save_graph, write_weights
 from bsa_vision.segmentation.mixed_precision import bfloat16_pays, keep_dilated_in_float32
-from bsa_vision.segmentation.model import MULTIPLE, normalise, placed
+from bsa_vision.segmentation.model import HEAD, MULTIPLE, normalise, placed, take_over
 from bsa_vision.segmentation.train import NETWORK
 from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun, kept_weights
 
@@ -38,7 +38,7 @@ from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun, kept_w
 _VIEW_RATE, _VIEW_STEPS, _VIEW_BATCH = 3e-3, 3000, 512
 
 #: What a network of placement has beside one of segmentation.
-_OWN_LAYERS = ("base.head.", "deep.", "late.", "shown.")
+_OWN_LAYERS = (f"base.{HEAD}", "deep.", "late.", "shown.")
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -118,7 +118,7 @@ def train_places(
     torch.manual_seed(settings.seed)
     network = _network(settings.architecture)
     if start is not None:
-        _begin_with(network, start)
+        take_over(network, start.weights, start.name, at_random=_OWN_LAYERS)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     placed(network, device)
     keep_dilated_in_float32(network, device)
@@ -160,6 +160,7 @@ class _Start(NamedTuple):
     """What a training begins from; the weights are named as in `PlaceNetwork`."""
 
     architecture: Architecture
+    name: str
     digest: str
     weights: dict[str, Tensor]
 
@@ -171,20 +172,12 @@ def _start(init: str) -> _Start:
         folder = find_model(init)
         card = read_card(folder)
         check_files(folder, card, (WEIGHTS_FILE,))
-        body = {k: v for k, v in read_weights(folder).items() if not k.startswith("head.")}
-        return _Start(card.architecture, card.digest, {f"base.{k}": v for k, v in body.items()})
+        body = {k: v for k, v in read_weights(folder).items() if not k.startswith(HEAD)}
+        weights = {f"base.{k}": v for k, v in body.items()}
+        return _Start(card.architecture, card.name, card.digest, weights)
     placing = read_place_card(folder)
     check_files(folder, placing, (WEIGHTS_FILE,))
-    return _Start(placing.architecture, placing.digest, read_weights(folder))
-
-
-def _begin_with(network: PlaceNetwork, start: _Start) -> None:
-    """Take the start's weights; only what a model of segmentation has no use for stays random."""
-    missing, unknown = network.load_state_dict(start.weights, strict=False)
-    unfit = [*unknown, *(key for key in missing if not key.startswith(_OWN_LAYERS))]
-    if unfit:
-        msg = f"The model to start from: {len(unfit)} layers do not fit, the first is {unfit[0]}."
-        raise InputError(msg, "Start from a model written by this version, or from none.")
+    return _Start(placing.architecture, placing.name, placing.digest, read_weights(folder))
 
 
 def _network(architecture: Architecture) -> PlaceNetwork:

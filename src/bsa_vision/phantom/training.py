@@ -8,7 +8,7 @@ that a correction leaves, without a photo in which the card is large enough to b
 import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -47,8 +47,26 @@ from bsa_vision.phantom.scene import (
 )
 from bsa_vision.phantom.views import DEFAULT_VIEWS, PORTRAIT_GROUPS, VIEWS, view_groups
 
-#: Folder, seeds of one patient, (width, height), skin maps.
-Job = tuple[Path, list[int], tuple[int, int], Path | None]
+
+@dataclass(frozen=True)
+class PhotoMix:
+    """Which photos there are of training patients; those of the other parts are all usual ones.
+
+    Attributes
+    ----------
+    usual : share of the usual photos of a study among them; the rest seek out rare states.
+    darker : share of the patients darker than Monk `LIGHTER_UP_TO` that are photographed at all.
+    """
+
+    usual: float = 0.0
+    darker: float = 1.0
+
+
+_SOUGHT = PhotoMix()
+#: The darkest Monk tone of which a `PhotoMix` shows every patient.
+LIGHTER_UP_TO = 4
+#: Folder, seeds of one patient, (width, height), skin maps, which photos.
+Job = tuple[Path, list[int], tuple[int, int], Path | None, PhotoMix]
 #: Consecutive seeds that show the same patient.
 SAMPLES_PER_PATIENT = 4
 #: Rare states are sought out: how often a photo is made to show each.
@@ -124,16 +142,20 @@ class Sample:
         return photo, rendering.mask
 
 
-def prepare_sample(seed: int, size: tuple[int, int], textures: Path | None = None) -> Sample:
+def prepare_sample(
+    seed: int, size: tuple[int, int], textures: Path | None = None, mix: PhotoMix = _SOUGHT
+) -> Sample:
     """The photo of a seed, not yet rendered.
 
-    Photos of the train part seek out rare states, odd views and bad conditions; those of the other
-    parts are the usual ones of a study, so that what is counted and set on them holds in use.
+    Photos of the train part seek out rare states, odd views and bad conditions unless `mix` says
+    otherwise; those of the other parts are the usual ones of a study, so that what is counted and
+    set on them holds in use.
     """
     rng = np.random.default_rng([seed, 5])
     number = seed // SAMPLES_PER_PATIENT
     case = _case(number, textures)
-    if part_of(number) == "train":
+    usual = np.random.default_rng([seed, 8]).random() < mix.usual
+    if part_of(number) == "train" and not usual:
         day, framing = _sought_photo(rng, case, size)
         dressings = random_dressings(rng, case, float(rng.choice((0.0, 0.0, 1.0, 3.0, 8.0))))
         harshness = float(rng.uniform(0.1, 1))
@@ -251,6 +273,7 @@ def write_training_set(
     textures: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     shard: tuple[int, int] = (1, 1),
+    mix: PhotoMix = _SOUGHT,
 ) -> None:
     """Render a training folder: ``images/``, ``masks/``, ``places/`` and ``dataset.json``.
 
@@ -271,11 +294,12 @@ def write_training_set(
     progress : called with photos done and all that are to be done here.
     shard : (k, n) renders the k-th of n parts of the patients, k from 1: several machines can fill
         one folder. ``dataset.json`` is written by the one that finds the others done.
+    mix : which photos of the training patients; it may leave out some, so that there are fewer.
 
     Raises
     ------
     InputError
-        When `out` was begun with another seed, size, textures or version of the software.
+        When `out` was begun with another seed, size, textures, mix or version of the software.
     OSError
         When a file cannot be written.
     """
@@ -285,6 +309,8 @@ def write_training_set(
         "size": size,
         "textures": textures_digest(textures),
     }
+    if mix != _SOUGHT:
+        settings["mix"] = asdict(mix)
     claim_folder(out, settings, "images/*")
     for folder in ("images", "masks", "places", "patients"):
         (out / folder).mkdir(parents=True, exist_ok=True)
@@ -294,7 +320,7 @@ def write_training_set(
         by_patient.setdefault(number // SAMPLES_PER_PATIENT, []).append(number)
     part, parts = shard
     jobs = [
-        (out, batch, size, textures)
+        (out, batch, size, textures, mix)
         for number, batch in by_patient.items()
         if number % parts == part - 1
     ]
@@ -318,15 +344,19 @@ def _batches(jobs: list[Job], workers: int) -> Iterator[int]:
 
 def _describe(out: Path, seeds: range, patients: Iterable[int]) -> None:
     """Write ``dataset.json`` from the records of the patients."""
-    facts: dict[str, dict[str, str]] = {}
+    known: dict[str, dict[str, str]] = {}
     for number in patients:
-        facts |= json.loads(patient_record(out, number).read_bytes())
-    views = {sample_name(n): facts[sample_name(n)].pop("stated_view") for n in seeds}
+        known |= json.loads(patient_record(out, number).read_bytes())
+    number_of = {sample_name(n): n // SAMPLES_PER_PATIENT for n in seeds if sample_name(n) in known}
+    views = {name: known[name].pop("stated_view") for name in number_of}
     document = {
         "classes": {str(code): name for code, name in enumerate(LABEL_NAMES)},
-        "patients": {sample_name(n): f"P{n // SAMPLES_PER_PATIENT:06d}" for n in seeds},
-        "split": _split(seeds),
-        "groups": {sample_name(n): facts[sample_name(n)] for n in seeds},
+        "patients": {name: f"P{number:06d}" for name, number in number_of.items()},
+        "split": {
+            part: [name for name, number in number_of.items() if part_of(number) == part]
+            for part in ("train", "val", "test")
+        },
+        "groups": {name: known[name] for name in number_of},
         "views": {name: view for name, view in views.items() if view},
     }
     write_whole(out / "dataset.json", canonical_json(document).encode())
@@ -337,24 +367,27 @@ def patient_record(out: Path, number: int) -> Path:
     return out / "patients" / f"P{number:06d}.json"
 
 
-def _split(seeds: range) -> dict[str, list[str]]:
-    """Eight of ten patients for training, one for validation, one for testing."""
-    split: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    for number in seeds:
-        split[part_of(number // SAMPLES_PER_PATIENT)].append(sample_name(number))
-    return split
-
-
 def sample_name(seed: int) -> str:
     """File name stem of a training photo."""
     return f"phantom_{seed:07d}"
 
 
+def _left_out(number: int, textures: Path | None, mix: PhotoMix) -> bool:
+    """Whether the patient of that number is not photographed."""
+    if part_of(number) != "train" or np.random.default_rng([number, 9]).random() < mix.darker:
+        return False
+    return monk_tone(_case(number, textures)) > LIGHTER_UP_TO
+
+
 def _write_batch(job: Job) -> int:
-    """Write the photos of one patient and its record; returns how many are there now."""
-    out, seeds, size, textures = job
+    """Write the photos of one patient and its record; returns how many are done."""
+    out, seeds, size, textures, mix = job
     cv2.setNumThreads(1)
-    record = patient_record(out, seeds[0] // SAMPLES_PER_PATIENT)
+    number = seeds[0] // SAMPLES_PER_PATIENT
+    record = patient_record(out, number)
+    if _left_out(number, textures, mix):
+        write_whole(record, canonical_json({}).encode())
+        return len(seeds)
     files = [
         (
             out / "images" / f"{sample_name(n)}.jpg",
@@ -372,7 +405,7 @@ def _write_batch(job: Job) -> int:
             facts[name] = known[name]
             continue
         turned = np.random.default_rng([seed, 7]).random() < 0.5
-        sample = prepare_sample(seed, size[::-1] if turned else size, textures)
+        sample = prepare_sample(seed, size[::-1] if turned else size, textures, mix)
         close_up, view = sample.framing.close_up, sample.framing.view
         facts[name] = {
             "skin_tone": f"Monk {monk_tone(sample.scene.case):02d}",

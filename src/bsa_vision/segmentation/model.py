@@ -6,15 +6,20 @@ across in the widest photos). So a U-Net stops one stage early, a DeepLabV3+ at 
 input's resolution as it does by design, and the logits are interpolated.
 """
 
+from collections.abc import Mapping
+
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bsa_vision.core.errors import InputError
 from bsa_vision.segmentation.card import Architecture, ModelCard
 
 #: Input sides must be multiples of this: the encoder halves five times.
 MULTIPLE = 32
+#: How the names of the last layer's weights begin in a `SkinNetwork`.
+HEAD = "head."
 #: Mean and spread of sRGB 0-255 photos of skin on hospital linen; any fixed values of this size do.
 MEAN = (128.0, 112.0, 104.0)
 STD = (60.0, 58.0, 58.0)
@@ -25,6 +30,36 @@ def normalise(images: Tensor) -> Tensor:
     mean = torch.tensor(MEAN, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(STD, device=images.device).view(1, 3, 1, 1)
     return (images.to(torch.float32) - mean) / std
+
+
+def take_over(
+    network: nn.Module, weights: Mapping[str, Tensor], model: str, at_random: tuple[str, ...] = ()
+) -> None:
+    """Copy a model's weights into a network.
+
+    Parameters
+    ----------
+    weights : named as in the network, of any precision.
+    model : its name, for the message.
+    at_random : how the names of layers begin that may be missing, and stay as they are.
+
+    Raises
+    ------
+    InputError
+        When another layer is missing, of another shape, or unknown to the network.
+    """
+    layers = network.state_dict()
+    missing = [key for key in layers if key not in weights and not key.startswith(at_random)]
+    other = [
+        key
+        for key, value in weights.items()
+        if key not in layers or layers[key].shape != value.shape
+    ]
+    if missing or other:
+        unfit = [*missing, *other]
+        msg = f"Model {model!r}: {len(unfit)} layers do not fit, the first is {unfit[0]}."
+        raise InputError(msg, "Start from a model written by this version, or from none.")
+    network.load_state_dict({k: v.to(layers[k].dtype) for k, v in weights.items()}, strict=False)
 
 
 class SkinNetwork(nn.Module):

@@ -39,7 +39,7 @@ from bsa_vision.segmentation.evaluate import count_images
 from bsa_vision.segmentation.losses import CrossEntropyAndDice, class_weights, count_pixels
 from bsa_vision.segmentation.metrics import agreement_document
 from bsa_vision.segmentation.mixed_precision import InMixedPrecision
-from bsa_vision.segmentation.model import MULTIPLE, SkinNetwork, placed
+from bsa_vision.segmentation.model import HEAD, MULTIPLE, SkinNetwork, placed, take_over
 from bsa_vision.segmentation.training_run import CHECKPOINT, TrainingRun
 
 RECORD = "run.json"
@@ -422,7 +422,7 @@ def load_model_weights(
     """Copy a model's weights into a network of its architecture.
 
     The head is copied when the model's classes are `classes`, in their order; any other layer must
-    be there and fit.
+    be there and fit (`take_over`).
 
     Raises
     ------
@@ -431,17 +431,11 @@ def load_model_weights(
     """
     check_files(model, card, (WEIGHTS_FILE,))
     weights = load_file(model / WEIGHTS_FILE)
-    same_classes = kind_of_start(card, classes) == "same classes"
-    wanted = {
-        key: value
-        for key, value in network.state_dict().items()
-        if same_classes or not key.startswith("head.")
-    }
-    unfit = [k for k, v in wanted.items() if k not in weights or weights[k].shape != v.shape]
-    if unfit:
-        msg = f"Model {card.name!r}: {len(unfit)} layers do not fit, the first is {unfit[0]}."
-        raise InputError(msg, "Start from a model written by this version, or from none.")
-    network.load_state_dict({k: weights[k].to(v.dtype) for k, v in wanted.items()}, strict=False)
+    if kind_of_start(card, classes) == "same classes":
+        take_over(network, weights, card.name)
+        return
+    body = {key: value for key, value in weights.items() if not key.startswith(HEAD)}
+    take_over(network, body, card.name, at_random=(HEAD,))
 
 
 def _versions() -> dict[str, str]:
