@@ -1,13 +1,13 @@
 """Accuracy by skin tone, on the same patients, views and light in all ten Monk tones.
 
-    python scripts/benchmark_skin_tones.py [--model NAME] [--scenes 40] [--first 2000000]
+    python scripts/benchmark_skin_tones.py [--models NAME ...] [--scenes 40] [--first 2000000]
         [--same-looks]
 
 Each scene is one that training never met (its patient is of the test part), rendered ten times with
 nothing changed but the skin. Lesions lie in the same places for as long; their look is the first
 that can be told on skin of that tone, of one series of looks, as for any patient of the renderer.
 With ``--same-looks`` it is the one drawn for the patient's own tone, legible on the others or not.
-Dice by tone of the pixels of all scenes pooled.
+Dice by tone of the pixels of all scenes pooled; several models see the same photos.
 """
 
 import argparse
@@ -51,9 +51,22 @@ def photograph(seed: int, same_looks: bool) -> list[tuple[np.ndarray, np.ndarray
     return photos
 
 
+def report(name: str, tables: np.ndarray, legible: np.ndarray) -> None:
+    """Lines of a model: Dice by tone from confusions (10, n, n), and shares of legible scenes."""
+    means = []
+    for tone, table, told in zip(TONES, tables, legible, strict=True):
+        dice = {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
+        means.append(float(np.mean([dice[state] for state in JUDGED])))
+        rounded = {state: round(value, 3) for state, value in dice.items() if value is not None}
+        line = {"monk": tone, "judged": round(means[-1], 3), "legible": round(float(told), 2)}
+        print(json.dumps(line | rounded), flush=True)
+    spread = max(means) - min(means)
+    print(f"{name}: best minus worst tone: {spread:.3f}, mean of all {np.mean(means):.3f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=default_model())
+    parser.add_argument("--models", nargs="+", default=[default_model()])
     parser.add_argument("--scenes", type=int, default=40)
     parser.add_argument("--first", type=int, default=2_000_000, help="first seed looked at")
     parser.add_argument("--same-looks", action="store_true", help="those of the patient's own tone")
@@ -66,23 +79,18 @@ def main() -> None:
             seeds.append(seed)
         # One scene a patient.
         seed += SAMPLES_PER_PATIENT
-    segmenter = load_segmenter(given.model)
-    tables = np.zeros((len(TONES), N_LABELS, N_LABELS), np.int64)
+    segmenters = [load_segmenter(name) for name in given.models]
+    tables = np.zeros((len(segmenters), len(TONES), N_LABELS, N_LABELS), np.int64)
     legible = np.zeros(len(TONES), np.int64)
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
         for photos in pool.map(photograph, seeds, repeat(given.same_looks)):
             for i, (image, mask, told) in enumerate(photos):
                 legible[i] += told
-                found = segmenter.segment(image).labels_at(mask.shape[::-1])
-                tables[i] += confusion(mask, found, range(N_LABELS))
-    means = []
-    for tone, table, told in zip(TONES, tables, legible / len(seeds), strict=True):
-        dice = {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
-        means.append(float(np.mean([dice[name] for name in JUDGED])))
-        rounded = {name: round(value, 3) for name, value in dice.items() if value is not None}
-        line = {"monk": tone, "judged": round(means[-1], 3), "legible": round(float(told), 2)}
-        print(json.dumps(line | rounded), flush=True)
-    print(f"best minus worst tone: {max(means) - min(means):.3f}")
+                for segmenter, of_model in zip(segmenters, tables, strict=True):
+                    found = segmenter.segment(image).labels_at(mask.shape[::-1])
+                    of_model[i] += confusion(mask, found, range(N_LABELS))
+    for name, of_model in zip(given.models, tables, strict=True):
+        report(name, of_model, legible / len(seeds))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ calibration is hard-to-beat at label shift adaptation", 2020).
 
 Biases carry how frequent each state is where they were fitted, which is right for photos of the
 same source, as in a clinic. For a model that goes elsewhere the held-out pixels are weighted to
-other frequencies, those of the training photos, which show every state often: its biases then take
-back what crops and loss favour, and no more.
+other frequencies, half-way to those of the training photos, which show every state often.
 
 How the states compare with one another is fitted on the patient alone. A sheet in the colour of
 healed skin is a mistake of the background; charged to healed skin, it would take it away on the

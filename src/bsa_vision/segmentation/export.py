@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -60,7 +61,8 @@ def export_model(
     folder : where the model goes; its name is the model's name.
     notes : sentences for the card's reader, such as what the training photos were.
     travels : for use on photos of other sources than the data's, as shipped models are: how
-        frequent each class is among the held-out photos then says nothing (`fit_calibration`).
+        frequent each class is among the held-out photos then says little
+        (`_frequencies_elsewhere`).
 
     Raises
     ------
@@ -80,9 +82,7 @@ def export_model(
     long_side = int(settings["long_side"])
     begun = (record["init"] or {}).get("calibration")
     start = Calibration(begun["temperature"], tuple(begun["bias"])) if begun else None
-    frequencies = (
-        count_pixels(source, source.split["train"]).astype(np.float64) if travels else None
-    )
+    frequencies = _frequencies_elsewhere(source) if travels else None
     calibration = fit_calibration(
         network, source, source.split["val"], long_side, frequencies, start
     )
@@ -114,6 +114,18 @@ def export_model(
     card.write(folder)
     (folder / CARD_TEXT_FILE).write_text(model_card_text(card), encoding="utf-8")
     return card
+
+
+def _frequencies_elsewhere(source: TrainingFolder) -> NDArray[np.float64]:
+    """How frequent each class (n_classes,) may be in photos of other sources.
+
+    Half-way, in the logarithm, between the held-out photos, which are one kind of study, and those
+    learnt from, which show every state more often than any study.
+    """
+    learnt, held_out = (
+        count_pixels(source, source.split[part]).astype(np.float64) for part in ("train", "val")
+    )
+    return np.asarray(np.sqrt(learnt / learnt.sum() * held_out / held_out.sum()), np.float64)
 
 
 def read_record(run: Path) -> dict[str, Any]:
