@@ -97,7 +97,7 @@ def main() -> None:
         torch.set_num_threads(given.processes)
         settings = replace(SETTINGS, steps=given.steps)
         train(data, run, given.init, settings, show)
-    card = export_model(run, data, given.models / given.name, NOTES, travels=True)
+    card = export_model(run, data, given.models / given.name, NOTES)
     show({"model": card.name, "digest": card.digest})
 
 

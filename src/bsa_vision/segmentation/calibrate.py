@@ -6,9 +6,8 @@ are divided by a temperature and each class's is shifted by a bias, both of them
 patients it did not learn from (A. Alexandari and others, "Maximum likelihood with bias-corrected
 calibration is hard-to-beat at label shift adaptation", 2020).
 
-Biases carry how frequent each state is where they were fitted, which is right for photos of the
-same source, as in a clinic. For a model that goes elsewhere the held-out pixels are weighted to
-other frequencies, half-way to those of the training photos, which show every state often.
+Biases carry how frequent each state is where they were fitted: in a clinic's own photos, or, for
+the shipped weights, in the usual photos of rendered patients.
 
 How the states compare with one another is fitted on the patient alone. A sheet in the colour of
 healed skin is a mistake of the background; charged to healed skin, it would take it away on the
@@ -60,7 +59,6 @@ def fit_calibration(
     folder: TrainingFolder,
     names: Sequence[str],
     long_side: int,
-    frequencies: NDArray[np.float64] | None = None,
     start: Calibration | None = None,
 ) -> Calibration:
     """The calibration of least negative log-likelihood per pixel on held-out images, 3 decimals.
@@ -68,9 +66,8 @@ def fit_calibration(
     Where there is a background and two classes or more besides, temperature and biases are those of
     these classes on pixels that are not background, and then the background's bias is that of all
     pixels. Biases are drawn towards zero, the less the more patients there are, and their mean is
-    zero. Pixels are weighted so that the classes have the `frequencies` (n_classes,), where given.
-    `start` is the calibration of the model that training started from: its biases take the place
-    of zero, and it is the result where there is nothing to fit on.
+    zero. `start` is the calibration of the model that training started from: its biases take the
+    place of zero, and it is the result where there is nothing to fit on.
     """
     spread = BIAS_SPREAD if start is None else TUNED_BIAS_SPREAD
     start = start or Calibration(1.0, (0.0,) * len(folder.classes))
@@ -88,14 +85,12 @@ def fit_calibration(
     looks = LOOKS_PER_PATIENT * len({folder.patients[name] for name in names})
     # Cost of a squared bias, beside the mean cost of a pixel.
     pull = 1 / (2 * spread**2 * looks)
-    met = torch.bincount(all_targets, minlength=n).double()
-    wanted = met if frequencies is None else torch.from_numpy(frequencies)
-    weights = torch.where(met > 0, wanted / met.clamp(min=1), 0.0).float()
+    met = torch.bincount(all_targets, minlength=n)
     others = [k for k, code in enumerate(folder.classes) if code != Label.BACKGROUND]
     if len(others) < n and int((met[others] > 0).sum()) >= 2:
-        temperature, bias = _fit_on_the_patient(all_logits, all_targets, weights, others, pull)
+        temperature, bias = _fit_on_the_patient(all_logits, all_targets, others, pull)
     else:
-        temperature, bias = _most_likely(all_logits, all_targets, weights, pull)
+        temperature, bias = _most_likely(all_logits, all_targets, pull)
     bias += np.array(start.bias) / temperature
     bias -= bias.mean()
     temperature *= start.temperature
@@ -103,7 +98,7 @@ def fit_calibration(
 
 
 def _fit_on_the_patient(
-    logits: Tensor, targets: Tensor, weights: Tensor, others: list[int], pull: float
+    logits: Tensor, targets: Tensor, others: list[int], pull: float
 ) -> tuple[float, NDArray[np.float64]]:
     """Temperature and biases of the classes but one, then the bias of that one, the background."""
     (background,) = set(range(logits.shape[1])) - set(others)
@@ -111,16 +106,13 @@ def _fit_on_the_patient(
     place[others] = torch.arange(len(others))
     patient = targets != background
     states = logits[:, others]
-    temperature, bias = _most_likely(
-        states[patient], place[targets[patient]], weights[others], pull
-    )
+    temperature, bias = _most_likely(states[patient], place[targets[patient]], pull)
     among = (states / temperature + torch.from_numpy(bias).float()).logsumexp(dim=1)
     lead = logits[:, background] / temperature - among
-    each = weights[targets]
 
     def cost(value: float) -> float:
         losses = functional.softplus(torch.where(patient, lead + value, -lead - value))
-        return float((losses * each).sum() / each.sum()) + pull * value**2
+        return float(losses.mean()) + pull * value**2
 
     whole = np.zeros(logits.shape[1])
     whole[others] = bias
@@ -128,16 +120,14 @@ def _fit_on_the_patient(
     return temperature, whole
 
 
-def _most_likely(
-    logits: Tensor, targets: Tensor, weights: Tensor, pull: float
-) -> tuple[float, NDArray[np.float64]]:
+def _most_likely(logits: Tensor, targets: Tensor, pull: float) -> tuple[float, NDArray[np.float64]]:
     """Temperature, and biases (n,), of logits (pixels, n) whose classes are `targets` (pixels,)."""
     n = logits.shape[1]
 
     def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         free = torch.tensor(values, dtype=torch.float32, requires_grad=True)
         scaled = logits / free[0].exp() + free[1:]
-        whole = functional.cross_entropy(scaled, targets, weight=weights)
+        whole = functional.cross_entropy(scaled, targets)
         whole = whole + pull * (free[1:] ** 2).sum()
         (slope,) = torch.autograd.grad(whole, free)
         return float(whole.detach()), slope.numpy().astype(np.float64)

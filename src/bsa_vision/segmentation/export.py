@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -30,7 +29,6 @@ from bsa_vision.segmentation.card import (
 )
 from bsa_vision.segmentation.dataset import TrainingFolder, read_training_folder
 from bsa_vision.segmentation.evaluate import count_image, held_out_logits
-from bsa_vision.segmentation.losses import count_pixels
 from bsa_vision.segmentation.metrics import agreement_document, grouped_dice
 from bsa_vision.segmentation.model import MEAN, MULTIPLE, STD, Mirrored, SkinNetwork, deployed
 from bsa_vision.segmentation.model_card_text import CARD_TEXT_FILE, model_card_text
@@ -46,9 +44,7 @@ AREA_POWER = 3.0
 MIRRORED = True
 
 
-def export_model(
-    run: Path, data: Path, folder: Path, notes: Sequence[str] = (), *, travels: bool = False
-) -> ModelCard:
+def export_model(run: Path, data: Path, folder: Path, notes: Sequence[str] = ()) -> ModelCard:
     """Make a model folder from a training run.
 
     The figures of the card are counted on the test patients, without augmentation; a folder
@@ -60,9 +56,6 @@ def export_model(
     data : the training folder the run was made with.
     folder : where the model goes; its name is the model's name.
     notes : sentences for the card's reader, such as what the training photos were.
-    travels : for use on photos of other sources than the data's, as shipped models are: how
-        frequent each class is among the held-out photos then says little
-        (`_frequencies_elsewhere`).
 
     Raises
     ------
@@ -82,10 +75,7 @@ def export_model(
     long_side = int(settings["long_side"])
     begun = (record["init"] or {}).get("calibration")
     start = Calibration(begun["temperature"], tuple(begun["bias"])) if begun else None
-    frequencies = _frequencies_elsewhere(source) if travels else None
-    calibration = fit_calibration(
-        network, source, source.split["val"], long_side, frequencies, start
-    )
+    calibration = fit_calibration(network, source, source.split["val"], long_side, start)
     held_out = None
     if source.split["test"]:
         held_out = _held_out_figures(network, source, long_side, calibration)
@@ -114,18 +104,6 @@ def export_model(
     card.write(folder)
     (folder / CARD_TEXT_FILE).write_text(model_card_text(card), encoding="utf-8")
     return card
-
-
-def _frequencies_elsewhere(source: TrainingFolder) -> NDArray[np.float64]:
-    """How frequent each class (n_classes,) may be in photos of other sources.
-
-    Half-way, in the logarithm, between the held-out photos, which are one kind of study, and those
-    learnt from, which show every state more often than any study.
-    """
-    learnt, held_out = (
-        count_pixels(source, source.split[part]).astype(np.float64) for part in ("train", "val")
-    )
-    return np.asarray(np.sqrt(learnt / learnt.sum() * held_out / held_out.sum()), np.float64)
 
 
 def read_record(run: Path) -> dict[str, Any]:
