@@ -75,8 +75,8 @@ HAND_NOISE_PX = 8.0
 ADULT_YEARS = 18
 #: One body for all adults of a sex: years, cm, kg.
 COMMON_BODY = {"female": (45.0, 163.0, 65.0), "male": (45.0, 176.0, 78.0)}
-#: Builds to choose from where the shape is fitted: shares of the patient's weight.
-BUILDS = (0.8, 0.9, 1.0, 1.1, 1.25)
+#: Builds to choose from where the shape is fitted, beside the patient's: shares of the weight.
+OTHER_BUILDS = (0.8, 0.9, 1.1, 1.25)
 GROUPS = 6
 
 
@@ -170,9 +170,11 @@ def other_bodies(patient: Patient, seed: int, body: Body) -> dict[str, Body]:
     return bodies
 
 
-def builds(patient: Patient, body: Body) -> list[Body]:
-    """The patient's body in the `BUILDS` that the chart knows."""
-    solved = [solve_body(replace(patient, weight_kg=share * patient.weight_kg)) for share in BUILDS]
+def other_builds(patient: Patient, body: Body) -> list[Body]:
+    """The patient's body in the `OTHER_BUILDS` that the chart knows."""
+    solved = [
+        solve_body(replace(patient, weight_kg=share * patient.weight_kg)) for share in OTHER_BUILDS
+    ]
     return [replace(body, rest=found.rest) for found in solved if isinstance(found, Body)]
 
 
@@ -201,7 +203,7 @@ def assess(folder: Path, model: str, seed: int | None) -> dict[str, Any]:
     chain = Chain(body, load_segmenter(default_model(), threads=1), finder)
     ablated = seed is not None and seed % ABLATED_EVERY == 1
     bodies = other_bodies(patient, seed, body) if ablated else {}
-    shapes = builds(patient, body) if ablated else []
+    shapes = other_builds(patient, body) if ablated else []
     photos, visits = [], []
     for visit in series.visits:
         evidence, trials = [], []
@@ -221,7 +223,7 @@ def assess(folder: Path, model: str, seed: int | None) -> dict[str, Any]:
             if ablated:
                 others["network alone"] = by_network_alone(chain, photo, entry.view, truth)
                 others["by hand"] = by_hand(chain, photo, entry, geometry, truth)
-                tried = [chain.place(photo, entry.view, shape) for shape in shapes]
+                tried = [result, *(chain.place(photo, entry.view, shape) for shape in shapes)]
                 trials.append([(t.placement_cost, placed(t, truth)) for t in tried])
             photos.append(
                 {

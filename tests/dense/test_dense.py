@@ -12,12 +12,7 @@ from bsa_vision.app.series import View
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import Label
 from bsa_vision.core.views import VIEW_NAMES as VIEWS
-from bsa_vision.dense.api import (
-    STRIDE,
-    contradicting_view,
-    mirrored_view,
-    view_number,
-)
+from bsa_vision.dense.api import STRIDE, contradicting_view, mirrored_view, view_number
 from bsa_vision.dense.find import load_place_finder
 from bsa_vision.dense.model import CHANNELS, PlaceNetwork, place_loss, read
 from bsa_vision.dense.place_file import encode_places, read_places

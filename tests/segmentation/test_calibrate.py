@@ -45,11 +45,7 @@ def pretend(
     monkeypatch.setattr(calibrate, "held_out_logits", logits)
 
 
-def fitted(
-    root: Path,
-    names: int = 12,
-    start: Calibration | None = None,
-) -> Calibration:
+def fitted(root: Path, names: int = 12, start: Calibration | None = None) -> Calibration:
     folder = read_training_folder(root)
     # As many classes as the pretended logits.
     folder = replace(folder, classes={code: folder.classes[code] for code in range(3)})
