@@ -27,7 +27,7 @@ from bsa_vision.segmentation.train import TrainSettings, train
 PHOTO_SIZE = (1024, 768)
 #: At a long side of 1024 the usual photo of a whole body has 2 mm a pixel: lesions are speckled,
 #: and coarser pixels lose them (docs/BENCHMARKS.md). Steps are many and data without end, so
-#: nothing is stopped early.
+#: nothing is stopped early. The renderer varies the colours.
 SETTINGS = TrainSettings(
     long_side=1024,
     crop=448,
@@ -36,6 +36,7 @@ SETTINGS = TrainSettings(
     average=0.9993,
     val_every=2000,
     val_images=24,
+    recolour=False,
 )
 NOTES = (
     (
@@ -59,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=50000, help="of the first photo")
     parser.add_argument("--usual", type=float, default=0.0, help="`PhotoMix.usual`")
     parser.add_argument("--darker", type=float, default=1.0, help="`PhotoMix.darker`")
+    parser.add_argument("--late", type=float, default=0.0, help="`PhotoMix.late`")
     parser.add_argument("--shard", default="1/1", help="K/N renders one of N parts, and no more")
     parser.add_argument("--steps", type=int, default=20000, help="of training")
     parser.add_argument("--init", help="model to start from; random weights without")
@@ -90,7 +92,7 @@ def main() -> None:
             size=PHOTO_SIZE,
             textures=skin_textures(),
             shard=(part, parts),
-            mix=PhotoMix(given.usual, given.darker),
+            mix=PhotoMix(given.usual, given.darker, given.late),
         )
         if parts > 1:
             return

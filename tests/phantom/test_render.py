@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -77,6 +79,15 @@ def test_light_is_finite_and_the_sheet_is_there(rendering):
     assert np.isfinite(rendering.light).all()
     assert rendering.light.min() >= 0
     assert rendering.sheet.sum() > 500
+
+
+def test_the_light_on_the_sheet_is_what_its_paper_sends_back(scene, rendering):
+    inner = cv2.erode(rendering.sheet.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    sent = rendering.light[inner]
+    paper = sent[sent[:, 1] > np.quantile(sent[:, 1], 0.7)].mean(axis=0)
+    # Reflectance of the paper, see `sheet_texture`; shadows and gloss differ over the sheet.
+    assert rendering.sheet_light == pytest.approx(paper / 0.87, rel=0.06)
+    assert render(replace(scene, sheet=None)).sheet_light is None
 
 
 def test_rendering_twice_gives_the_same(scene, rendering):

@@ -8,10 +8,12 @@ import pytest
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES, Label
 from bsa_vision.phantom import training
+from bsa_vision.phantom.render import render
 from bsa_vision.phantom.training import (
     LIGHTER_UP_TO,
     SAMPLES_PER_PATIENT,
     PhotoMix,
+    prepare_sample,
     render_sample,
     write_training_set,
 )
@@ -104,6 +106,35 @@ def test_a_mix_leaves_out_dark_training_patients_and_no_others(tmp_path):
     assert 0 < len(learnt) < 16
     assert {document["views"][name] for name in learnt} <= set(DEFAULT_VIEWS)
     assert len(list((tmp_path / "images").iterdir())) == len(document["patients"])
+
+
+def test_late_photos_are_the_same_usual_ones_on_a_day_of_healing():
+    usual, late = (
+        [prepare_sample(seed, _SIZE, mix=PhotoMix(usual=1.0, late=share)) for seed in range(12)]
+        for share in (0.0, 1.0)
+    )
+    assert {sample.scene.day for sample in late} == {7.0, 10.0, 15.0}
+    assert min(sample.scene.day for sample in usual) < 7
+    assert [sample.framing for sample in late] == [sample.framing for sample in usual]
+
+
+def test_held_out_photos_are_read_by_the_card_on_the_sheet_as_in_use(monkeypatch):
+    lights = []
+
+    def read(photo, light, _):
+        lights.append(light)
+        return photo
+
+    monkeypatch.setattr(training, "_corrected", read)
+    monkeypatch.setattr(training, "_CORRECTED_SHARE", 0.0)
+    held_out = prepare_sample(8 * SAMPLES_PER_PATIENT, (640, 480))
+    shown = render(held_out.scene).sheet_light
+    assert shown is not None
+    held_out.render()
+    # To learn from, some photos keep the colours that the camera gave them.
+    prepare_sample(3, _SIZE, mix=PhotoMix(usual=1.0)).render()
+    (light,) = lights
+    np.testing.assert_array_equal(light, shown)
 
 
 @pytest.mark.parametrize("other", [{"seed": 4}, {"size": (128, 96)}, {"mix": PhotoMix(usual=1.0)}])

@@ -25,6 +25,8 @@ from bsa_vision.phantom.views import scaled_camera
 _PLANE, _SKIN, _CAVITY, _SHEET, _PROP = range(5)
 _FAR = 30.0
 _STEP = 2
+#: Pixels of a sheet that are enough for the light on it.
+_SHEET_PIXELS = 500
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,14 @@ class Rendering:
     mask : (H, W) uint8 label codes.
     body : (H, W) bool, skin or cavity of the patient.
     sheet : (H, W) bool.
+    sheet_light : (3,) light on the sheet where at least `_SHEET_PIXELS` of it are seen, else None.
     """
 
     light: Float32
     mask: NDArray[np.uint8]
     body: NDArray[np.bool_]
     sheet: NDArray[np.bool_]
+    sheet_light: Float32 | None
 
 
 class _Pixels:
@@ -92,6 +96,7 @@ def render(scene: Scene, supersample: float = 1.0) -> Rendering:
     )
     rng = np.random.default_rng([scene.seed, 4])
     light = shade(surfaces, rays, scene.lighting, caster, size, rng).reshape(size[1], size[0], 3)
+    sheet_light = _sheet_light(light, pixels)
     mask = pixels.label.reshape(size[1], size[0])
     group = pixels.group.reshape(size[1], size[0]).astype(np.uint8)
     if size != (width, height):
@@ -104,7 +109,16 @@ def render(scene: Scene, supersample: float = 1.0) -> Rendering:
         mask=np.asarray(mask, np.uint8),
         body=np.asarray((group == _SKIN) | (group == _CAVITY)),
         sheet=np.asarray(group == _SHEET),
+        sheet_light=sheet_light,
     )
+
+
+def _sheet_light(light: Float32, pixels: _Pixels) -> Float32 | None:
+    """Light (3,) on the sheet: what comes from it over what it reflects."""
+    sheet = pixels.group == _SHEET
+    if np.count_nonzero(sheet) < _SHEET_PIXELS:
+        return None
+    return np.asarray(light.reshape(-1, 3)[sheet].sum(axis=0) / pixels.albedo[sheet].sum(axis=0))
 
 
 def skin_places(scene: Scene, factor: float) -> Float32:

@@ -1,8 +1,9 @@
 """Training photos: random patients, days, views and zooms, with their masks.
 
 Most photos have their colours corrected as the chain does before it segments: a colour card is
-imagined in the light of the scene, passed through the same camera, and read. That gives the errors
-that a correction leaves, without a photo in which the card is large enough to be read.
+imagined in the light of the scene, on the sheet where one is seen, passed through the same camera,
+and read. That gives the errors that a correction leaves, without a photo in which the card is large
+enough to be read.
 """
 
 import json
@@ -56,10 +57,12 @@ class PhotoMix:
     ----------
     usual : share of the usual photos of a study among them; the rest seek out rare states.
     darker : share of the patients darker than Monk `LIGHTER_UP_TO` that are photographed at all.
+    late : share of those usual photos that are taken on one of the last days.
     """
 
     usual: float = 0.0
     darker: float = 1.0
+    late: float = 0.0
 
 
 _SOUGHT = PhotoMix()
@@ -81,7 +84,10 @@ _DAYS = {
     Label.DETACHED: (-1.0, 14.0),
     Label.REEPITHELIALISED: (5.0, 20.0),
 }
-#: Share of the photos that come out of the colour correction; the rest had no card.
+#: Days of the usual photos, and those among them on which skin heals or has healed.
+_VISITS = (0.0, 2.0, 5.0, 7.0, 10.0, 15.0)
+_LATE_VISITS = (7.0, 10.0, 15.0)
+#: Share of the photos that come out of the colour correction; the rest is taken to have no card.
 _CORRECTED_SHARE = 0.8
 #: Side of an imagined patch in pixels.
 _PATCH_PX = 8
@@ -122,12 +128,15 @@ class Sample:
     ----------
     scene, framing : what is photographed, and how.
     harshness : of the camera.
+    as_in_use : whether a sheet that is seen is always read, as the chain does. To learn from, one
+        photo in five has its colours as taken.
     rng : the source of chance for the rest.
     """
 
     scene: Scene
     framing: Framing
     harshness: float
+    as_in_use: bool
     rng: np.random.Generator
 
     def render(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -136,9 +145,13 @@ class Sample:
         light = illuminant(self.scene.lighting)
         effects = random_effects(self.rng, light, subject_brightness(rendering), self.harshness)
         photo = through_jpeg(take_photo(rendering.light, effects), effects.jpeg_quality)
-        if self.rng.random() < _CORRECTED_SHARE:
-            towards = -self.scene.camera.r[2] + 0.3 * self.rng.normal(size=3)
-            photo = _corrected(photo, open_light(self.scene.lighting, towards), effects)
+        on_card = rendering.sheet_light
+        read = self.as_in_use and on_card is not None
+        if self.rng.random() < _CORRECTED_SHARE or read:
+            if on_card is None:
+                towards = -self.scene.camera.r[2] + 0.3 * self.rng.normal(size=3)
+                on_card = open_light(self.scene.lighting, towards)
+            photo = _corrected(photo, on_card, effects)
         return photo, rendering.mask
 
 
@@ -154,16 +167,21 @@ def prepare_sample(
     rng = np.random.default_rng([seed, 5])
     number = seed // SAMPLES_PER_PATIENT
     case = _case(number, textures)
-    usual = np.random.default_rng([seed, 8]).random() < mix.usual
-    if part_of(number) == "train" and not usual:
+    mixed = np.random.default_rng([seed, 8])
+    usual = mixed.random() < mix.usual
+    learnt_from = part_of(number) == "train"
+    if learnt_from and not usual:
         day, framing = _sought_photo(rng, case, size)
         dressings = random_dressings(rng, case, float(rng.choice((0.0, 0.0, 1.0, 3.0, 8.0))))
         harshness = float(rng.uniform(0.1, 1))
     else:
         day, framing = _usual_photo(rng, size)
+        if learnt_from and mixed.random() < mix.late:
+            day = float(mixed.choice(_LATE_VISITS))
         dressings = random_dressings(rng, case, 1.2)
         harshness = framing.harshness
-    return Sample(build_scene(case, day, dressings, framing, seed), framing, harshness, rng)
+    scene = build_scene(case, day, dressings, framing, seed)
+    return Sample(scene, framing, harshness, as_in_use=not learnt_from, rng=rng)
 
 
 def _usual_photo(rng: np.random.Generator, size: tuple[int, int]) -> tuple[float, Framing]:
@@ -179,7 +197,7 @@ def _usual_photo(rng: np.random.Generator, size: tuple[int, int]) -> tuple[float
         with_sheet=True,
         harshness=0.3,
     )
-    return float(rng.choice((0, 2, 5, 7, 10, 15))), framing
+    return float(rng.choice(_VISITS)), framing
 
 
 def _sought_photo(
@@ -261,7 +279,7 @@ def _corrected(
         rectified=seen,
     )
     fit = fit_colour(sample, None)
-    return fit.apply(photo) if isinstance(fit, ColourFit) else photo
+    return fit.within_range(photo).apply(photo) if isinstance(fit, ColourFit) else photo
 
 
 def write_training_set(
