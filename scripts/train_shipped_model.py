@@ -27,7 +27,7 @@ from bsa_vision.segmentation.train import TrainSettings, train
 PHOTO_SIZE = (1024, 768)
 #: At a long side of 1024 the usual photo of a whole body has 2 mm a pixel: lesions are speckled,
 #: and coarser pixels lose them (docs/BENCHMARKS.md). Steps are many and data without end, so
-#: nothing is stopped early. The renderer varies the colours.
+#: nothing is stopped early.
 SETTINGS = TrainSettings(
     long_side=1024,
     crop=448,
@@ -36,7 +36,6 @@ SETTINGS = TrainSettings(
     average=0.9993,
     val_every=2000,
     val_images=24,
-    recolour=False,
 )
 NOTES = (
     (

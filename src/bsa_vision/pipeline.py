@@ -208,14 +208,14 @@ class _Clock:
 
 
 def working_picture(photo: Photo, calibrated: CalibratedPhoto) -> NDArray[np.uint8]:
-    """The photo at working size, its colours corrected where a card was found, none burnt out."""
+    """The photo at working size, its colours corrected where a card was found."""
     height, width = photo.pixels.shape[:2]
     size = network_size((width, height), min(WORK_SIDE, max(height, width)))
     small = photo.pixels
     if size != (width, height):
         small = np.asarray(cv2.resize(photo.pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     colour = calibrated.colour
-    return colour.within_range(small).apply(small) if isinstance(colour, ColourFit) else small
+    return colour.apply(small) if isinstance(colour, ColourFit) else small
 
 
 def _masked(

@@ -16,7 +16,7 @@ from bsa_vision.calibration.srgb import (
     ciede2000,
     lab_to_linear,
     linear_to_lab,
-    linear_to_open_srgb,
+    linear_to_srgb,
     srgb_values_to_linear,
 )
 from bsa_vision.calibration.thin_plate import ThinPlate
@@ -196,7 +196,7 @@ def _distance_to_nearest(points: FloatArray, places: FloatArray) -> FloatArray:
 
 
 def _as_lut(linear: FloatArray) -> NDArray[np.float32]:
-    table = linear_to_open_srgb(linear).astype(np.float32)
+    table = linear_to_srgb(linear).astype(np.float32)
     return table.reshape(LUT_SIZE, LUT_SIZE, LUT_SIZE, 3)
 
 

@@ -1,23 +1,18 @@
 """What calibration hands on: scale, colour, quality, and the photo with its colours corrected."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-from scipy.ndimage import map_coordinates
 
-from bsa_vision.calibration.srgb import linear_to_open_srgb, srgb_values_to_linear
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.frames import FloatArray, frozen
 from bsa_vision.core.units import MmPerPx
 from bsa_vision.photo.records import Photo
 
 Pixels8 = NDArray[np.uint8]
-#: Pixels of a photo, about, that are looked at for whether it burns out, and the share that may.
-_LOOKED_AT = 40_000
-_MAY_BURN = 0.01
 
 
 @dataclass(frozen=True)
@@ -74,8 +69,7 @@ class ColourFit:
         without the light's unevenness, which stays in the photo. None without a card.
     candidates : leave-one-out mean of every model that was tried, all on the same patches.
     patches_used : patches that entered the fit (clipped ones do not).
-    lut : (n, n, n, 3), corrected sRGB on a regular grid of sRGB; axes red, green, blue. Above 1
-        is what does not fit into a photo at this exposure.
+    lut : (n, n, n, 3), corrected sRGB (0..1) on a regular grid of sRGB; axes red, green, blue.
     flags : ``"white_balance_only"`` (no readable card), ``"patches_clipped"``,
         ``"patches_spoilt"``, ``"uneven_light"``, ``"weak_fit"`` (suspect a print or a faded card).
     reason : why there is no error of the colours, or None.
@@ -95,10 +89,7 @@ class ColourFit:
         object.__setattr__(self, "lut", frozen(self.lut, np.float32))
 
     def apply(self, pixels: Pixels8) -> Pixels8:
-        """Correct the colours of sRGB pixels (H, W, 3) uint8, by trilinear interpolation.
-
-        What is brighter than white comes out as white.
-        """
+        """Correct the colours of sRGB pixels (H, W, 3) uint8, by trilinear interpolation."""
         if self.method == "none":
             return pixels
         # Pillow stores the table with red running fastest.
@@ -106,26 +97,6 @@ class ColourFit:
         size = self.lut.shape[0]
         image = Image.fromarray(np.ascontiguousarray(pixels))
         return np.asarray(image.filter(ImageFilter.Color3DLUT(size, table, _copy_table=False)))
-
-    def within_range(self, pixels: Pixels8) -> "ColourFit":
-        """The same correction, darker where this photo (H, W, 3) would burn out in it.
-
-        A card that lies darker than the patient makes light skin brighter than white, and pale pink
-        is gone that the camera had seen. Colours keep their hue, but are no longer those of the
-        card's light: for those who look for differences, not for those who measure a colour.
-        """
-        if self.method == "none":
-            return self
-        step = max(1, round((pixels.shape[0] * pixels.shape[1] / _LOOKED_AT) ** 0.5))
-        nodes = pixels[::step, ::step].reshape(-1, 3).T * ((self.lut.shape[0] - 1) / 255)
-        brightest = np.max(
-            [map_coordinates(self.lut[..., i], nodes, order=1) for i in range(3)], axis=0
-        )
-        white = float(srgb_values_to_linear(np.quantile(brightest, 1 - _MAY_BURN)))
-        if white <= 1:
-            return self
-        darker = linear_to_open_srgb(srgb_values_to_linear(self.lut) / white)
-        return replace(self, lut=darker.astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,7 @@ def srgb_to_linear(codes: NDArray[np.uint8]) -> FloatArray:
 
 def linear_to_srgb(linear: ArrayLike) -> FloatArray:
     """Linear light (any shape; clipped to 0..1) to sRGB in 0..1."""
-    return linear_to_open_srgb(np.minimum(linear, 1))
-
-
-def linear_to_open_srgb(linear: ArrayLike) -> FloatArray:
-    """Linear light (any shape; clipped to 0) to sRGB, which goes on above 1."""
-    light = np.maximum(np.asarray(linear, dtype=np.float64), 0)
+    light = np.clip(np.asarray(linear, dtype=np.float64), 0, 1)
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 

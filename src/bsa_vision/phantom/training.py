@@ -279,7 +279,7 @@ def _corrected(
         rectified=seen,
     )
     fit = fit_colour(sample, None)
-    return fit.within_range(photo).apply(photo) if isinstance(fit, ColourFit) else photo
+    return fit.apply(photo) if isinstance(fit, ColourFit) else photo
 
 
 def write_training_set(

@@ -6,7 +6,6 @@ motion, JPEG, and the loss of detail of a photo taken from too far.
 """
 
 import os
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ import albumentations
 Pixels = NDArray[np.uint8]
 
 
-def _pipeline(recolour: bool) -> albumentations.Compose:
+def _pipeline() -> albumentations.Compose:
     a = albumentations
     return a.Compose(
         [
@@ -33,7 +32,14 @@ def _pipeline(recolour: bool) -> albumentations.Compose:
                 ],
                 p=0.3,
             ),
-            *(_new_colours() if recolour else ()),
+            a.HueSaturationValue(hue_shift_limit=5, sat_shift_limit=25, val_shift_limit=15, p=0.3),
+            a.OneOf(
+                [
+                    a.PlanckianJitter(mode="blackbody", temperature_limit=(4500, 9000), p=1.0),
+                    a.RGBShift(r_shift_limit=12, g_shift_limit=12, b_shift_limit=12, p=1.0),
+                ],
+                p=0.2,
+            ),
             a.OneOf(
                 [
                     a.GaussianBlur(blur_limit=(3, 5), p=1.0),
@@ -55,30 +61,11 @@ def _pipeline(recolour: bool) -> albumentations.Compose:
     )
 
 
-def _new_colours() -> Sequence[albumentations.BasicTransform | albumentations.BaseCompose]:
-    a = albumentations
-    return (
-        a.HueSaturationValue(hue_shift_limit=5, sat_shift_limit=25, val_shift_limit=15, p=0.3),
-        a.OneOf(
-            [
-                a.PlanckianJitter(mode="blackbody", temperature_limit=(4500, 9000), p=1.0),
-                a.RGBShift(r_shift_limit=12, g_shift_limit=12, b_shift_limit=12, p=1.0),
-            ],
-            p=0.2,
-        ),
-    )
-
-
 class Augmenter:
-    """Apply one random change to a crop and its classes; the seed decides it entirely.
+    """Apply one random change to a crop and its classes; the seed decides it entirely."""
 
-    Parameters
-    ----------
-    recolour : whether hue and saturation change as well.
-    """
-
-    def __init__(self, *, recolour: bool) -> None:
-        self._compose = _pipeline(recolour)
+    def __init__(self) -> None:
+        self._compose = _pipeline()
 
     def __call__(self, image: Pixels, classes: Pixels, seed: int) -> tuple[Pixels, Pixels]:
         """Change an image (s, s, 3) and its class indices (s, s), both uint8."""

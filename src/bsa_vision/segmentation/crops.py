@@ -27,7 +27,6 @@ class Crops:
     count : number of items.
     seed : the chance of the draw.
     first : index of the first item, for runs taken up again.
-    recolour : whether hue and saturation change as well.
     """
 
     #: A crop's scale relative to a whole photo at `long_side`, drawn log-uniformly: photos are
@@ -49,12 +48,11 @@ class Crops:
         count: int,
         seed: int,
         first: int = 0,
-        recolour: bool = True,
     ) -> None:
         self._folder, self._names = folder, tuple(names)
         self._side, self._long_side = side, long_side
         self._count, self._seed, self._first = count, seed, first
-        self._augmenter = Augmenter(recolour=recolour)
+        self._augmenter = Augmenter()
 
     def __len__(self) -> int:
         return self._count

@@ -104,9 +104,6 @@ class TrainSettings:
     dice_share : weight of the soft Dice loss beside cross-entropy.
     keep_statistics : normalise by the means and variances of the model started from instead of
         each batch's own: crops of a few photos are a poor sample of the photos to come.
-    recolour : whether crops change in hue and saturation as well. Healed light skin differs from
-        healthy skin by a paler pink than the change: photos whose colours a card has corrected, or
-        that vary as much by themselves, teach more without.
     loss_spacing : the loss looks at one pixel of each block of this side. Networks decide on every
         fourth pixel, and at full resolution it would cost a fifth to a third of a step.
     seed : of the weights and of the crops.
@@ -131,7 +128,6 @@ class TrainSettings:
     class_power: float = 0.35
     dice_share: float = 0.5
     keep_statistics: bool = False
-    recolour: bool = True
     loss_spacing: int = 2
     seed: int = 0
     workers: int = 1
@@ -386,7 +382,6 @@ class _Trainer:
             count=max(0, self._run.steps - done) * settings.batch,
             seed=settings.seed,
             first=done * settings.batch,
-            recolour=settings.recolour,
         )
         # Workers are forked. A child that inherits OpenCV's pool of threads, which reading photos
         # makes, waits for ever for threads it does not have; one thread is no pool.
