@@ -12,6 +12,7 @@ Dice by tone of the pixels of all scenes pooled; several models see the same pho
 
 import argparse
 import json
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import repeat
@@ -51,17 +52,27 @@ def photograph(seed: int, same_looks: bool) -> list[tuple[np.ndarray, np.ndarray
     return photos
 
 
+def judged(table: np.ndarray) -> float:
+    """Mean Dice of the judged states from a confusion (n, n)."""
+    dice = {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
+    return float(np.mean([dice[state] for state in JUDGED]))
+
+
+def spread(name: str, tables: np.ndarray) -> str:
+    """How far the tones of confusions (10, n, n) lie apart, in words."""
+    means = [judged(table) for table in tables]
+    apart = max(means) - min(means)
+    return f"{name}: best minus worst tone: {apart:.3f}, mean of all {np.mean(means):.3f}"
+
+
 def report(name: str, tables: np.ndarray, legible: np.ndarray) -> None:
     """Lines of a model: Dice by tone from confusions (10, n, n), and shares of legible scenes."""
-    means = []
     for tone, table, told in zip(TONES, tables, legible, strict=True):
         dice = {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
-        means.append(float(np.mean([dice[state] for state in JUDGED])))
         rounded = {state: round(value, 3) for state, value in dice.items() if value is not None}
-        line = {"monk": tone, "judged": round(means[-1], 3), "legible": round(float(told), 2)}
+        line = {"monk": tone, "judged": round(judged(table), 3), "legible": round(float(told), 2)}
         print(json.dumps(line | rounded), flush=True)
-    spread = max(means) - min(means)
-    print(f"{name}: best minus worst tone: {spread:.3f}, mean of all {np.mean(means):.3f}")
+    print(spread(name, tables))
 
 
 def main() -> None:
@@ -83,12 +94,16 @@ def main() -> None:
     tables = np.zeros((len(segmenters), len(TONES), N_LABELS, N_LABELS), np.int64)
     legible = np.zeros(len(TONES), np.int64)
     with ProcessPoolExecutor(given.processes, mp_context=get_context("spawn")) as pool:
-        for photos in pool.map(photograph, seeds, repeat(given.same_looks)):
+        shot = pool.map(photograph, seeds, repeat(given.same_looks))
+        for done, photos in enumerate(shot, 1):
             for i, (image, mask, told) in enumerate(photos):
                 legible[i] += told
                 for segmenter, of_model in zip(segmenters, tables, strict=True):
                     found = segmenter.segment(image).labels_at(mask.shape[::-1])
                     of_model[i] += confusion(mask, found, range(N_LABELS))
+            if done % 50 == 0:
+                for name, of_model in zip(given.models, tables, strict=True):
+                    print(f"{done} scenes: {spread(name, of_model)}", file=sys.stderr, flush=True)
     for name, of_model in zip(given.models, tables, strict=True):
         report(name, of_model, legible / len(seeds))
 

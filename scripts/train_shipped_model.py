@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=7200)
     parser.add_argument("--seed", type=int, default=50000, help="of the first photo")
     parser.add_argument("--usual", type=float, default=0.0, help="`PhotoMix.usual`")
-    parser.add_argument("--darker", type=float, default=1.0, help="`PhotoMix.darker`")
+    parser.add_argument("--middle", type=float, default=1.0, help="`PhotoMix.middle`")
     parser.add_argument("--late", type=float, default=0.0, help="`PhotoMix.late`")
     parser.add_argument("--shard", default="1/1", help="K/N renders one of N parts, and no more")
     parser.add_argument("--steps", type=int, default=20000, help="of training")
@@ -91,7 +91,7 @@ def main() -> None:
             size=PHOTO_SIZE,
             textures=skin_textures(),
             shard=(part, parts),
-            mix=PhotoMix(given.usual, given.darker, given.late),
+            mix=PhotoMix(given.usual, given.middle, given.late),
         )
         if parts > 1:
             return

@@ -56,18 +56,19 @@ class PhotoMix:
     Attributes
     ----------
     usual : share of the usual photos of a study among them; the rest seek out rare states.
-    darker : share of the patients darker than Monk `LIGHTER_UP_TO` that are photographed at all.
+    middle : share of the patients of `MIDDLE_TONES` that are photographed at all.
     late : share of those usual photos that are taken on one of the last days.
     """
 
     usual: float = 0.0
-    darker: float = 1.0
+    middle: float = 1.0
     late: float = 0.0
 
 
 _SOUGHT = PhotoMix()
-#: The darkest Monk tone of which a `PhotoMix` shows every patient.
-LIGHTER_UP_TO = 4
+#: Monk tones between the hard ones: healed skin is pale pink on light skin, detachable skin hardly
+#: dusky on dark skin.
+MIDDLE_TONES = range(4, 9)
 #: Folder, seeds of one patient, (width, height), skin maps, which photos.
 Job = tuple[Path, list[int], tuple[int, int], Path | None, PhotoMix]
 #: Consecutive seeds that show the same patient.
@@ -392,9 +393,9 @@ def sample_name(seed: int) -> str:
 
 def _left_out(number: int, textures: Path | None, mix: PhotoMix) -> bool:
     """Whether the patient of that number is not photographed."""
-    if part_of(number) != "train" or np.random.default_rng([number, 9]).random() < mix.darker:
+    if part_of(number) != "train" or np.random.default_rng([number, 9]).random() < mix.middle:
         return False
-    return monk_tone(_case(number, textures)) > LIGHTER_UP_TO
+    return monk_tone(_case(number, textures)) in MIDDLE_TONES
 
 
 def _write_batch(job: Job) -> int:
