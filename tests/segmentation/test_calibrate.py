@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from bsa_vision.segmentation import calibrate
 from bsa_vision.segmentation.calibrate import (
@@ -50,7 +49,7 @@ def fitted(root: Path, names: int = 12, start: Calibration | None = None) -> Cal
     # As many classes as the pretended logits.
     folder = replace(folder, classes={code: folder.classes[code] for code in range(3)})
     picked = sorted(folder.images)[:names]
-    return fit_calibration(nn.Identity(), folder, picked, 128, start)
+    return fit_calibration(torch.from_numpy, folder, picked, 128, start)
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.0])

@@ -9,11 +9,15 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 from tests.segmentation.conftest import draw_photo
 
 from bsa_vision.core.errors import InputError
 from bsa_vision.core.labels import LABEL_NAMES
 from bsa_vision.segmentation import predict, torch_engine
+from bsa_vision.segmentation.card import read_card
+from bsa_vision.segmentation.evaluate import on_device
+from bsa_vision.segmentation.export import build_network, compiled_logits
 from bsa_vision.segmentation.openvino_engine import OpenVinoRunner
 from bsa_vision.segmentation.predict import Engine, ModelSegmenter, load_segmenter
 
@@ -112,10 +116,21 @@ class TestTorch(SegmenterContract):
 
 def test_engines_agree(model_folder: Path) -> None:
     openvino = load_segmenter(model_folder, engine="openvino")
-    torch = load_segmenter(model_folder, engine="torch")
+    in_torch = load_segmenter(model_folder, engine="torch")
     images = [draw_photo(800 + i)[0] for i in range(6)]
-    same = [np.mean(openvino.segment(i).labels == torch.segment(i).labels) for i in images]
+    same = [np.mean(openvino.segment(i).labels == in_torch.segment(i).labels) for i in images]
     assert np.mean(same) >= 0.995  # the project's bound for engines
+
+
+def test_logits_of_held_out_photos_are_those_of_torch(model_folder: Path) -> None:
+    architecture = read_card(model_folder).architecture
+    network = build_network(model_folder, architecture, len(LABEL_NAMES), mirrored=True)
+    pixels = draw_photo(503)[0][:96, :128]
+    wanted = on_device(network, torch.device("cpu"))(pixels)
+    found = compiled_logits(network)(pixels)
+    assert found.shape == wanted.shape == (len(LABEL_NAMES), 96, 128)
+    # The graph's constants are of half precision.
+    assert float((found - wanted).abs().max()) < 0.01 * float(wanted.std())
 
 
 def test_a_model_with_a_changed_graph_is_refused(model_folder: Path, tmp_path: Path) -> None:

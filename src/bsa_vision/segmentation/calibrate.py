@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from bsa_vision.core.labels import Label
 from bsa_vision.segmentation.dataset import IGNORED, TrainingFolder
-from bsa_vision.segmentation.evaluate import held_out_logits
+from bsa_vision.segmentation.evaluate import LogitsOf, held_out_logits
 
 #: Temperatures that are believed; a fit at either end means that something else is wrong.
 LIMITS = (0.25, 4.0)
@@ -55,7 +55,7 @@ class Calibration:
 
 
 def fit_calibration(
-    network: nn.Module,
+    logits_of: LogitsOf,
     folder: TrainingFolder,
     names: Sequence[str],
     long_side: int,
@@ -72,7 +72,7 @@ def fit_calibration(
     spread = BIAS_SPREAD if start is None else TUNED_BIAS_SPREAD
     start = start or Calibration(1.0, (0.0,) * len(folder.classes))
     logits, targets = [], []
-    for found, truth in held_out_logits(network, folder, names, long_side, torch.device("cpu")):
+    for found, truth in held_out_logits(logits_of, folder, names, long_side):
         target = torch.from_numpy(truth[::STRIDE, ::STRIDE].astype(np.int64)).ravel()
         kept = target != IGNORED
         sampled = found[:, ::STRIDE, ::STRIDE].flatten(1).T[kept]

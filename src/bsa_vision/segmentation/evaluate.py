@@ -1,6 +1,6 @@
-"""Whole held-out images through a torch network: logits and confusion tables."""
+"""Whole held-out images through a network: logits and confusion tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -14,41 +14,42 @@ from bsa_vision.segmentation.model import MULTIPLE, normalise
 from bsa_vision.segmentation.padding import network_size, pad_to_multiple, resample
 from bsa_vision.segmentation.tiling import TILE, blend
 
+#: From uint8 pixels (h, w, 3) to logits (n_classes, h, w) on the processor.
+LogitsOf = Callable[[NDArray[np.uint8]], Tensor]
+
+
+def on_device(network: nn.Module, device: torch.device) -> LogitsOf:
+    """The network as it is, in torch."""
+    network.eval()
+
+    def logits_of(pixels: NDArray[np.uint8]) -> Tensor:
+        batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(device)
+        with torch.inference_mode():
+            return network(normalise(batch))[0].float().cpu()  # type: ignore[no-any-return]  # modules are untyped
+
+    return logits_of
+
 
 def held_out_logits(
-    network: nn.Module,
-    folder: TrainingFolder,
-    names: Sequence[str],
-    long_side: int,
-    device: torch.device,
+    logits_of: LogitsOf, folder: TrainingFolder, names: Sequence[str], long_side: int
 ) -> Iterator[tuple[Tensor, NDArray[np.uint8]]]:
-    """Per image: logits (n_classes, h, w) on the CPU and true class indices (h, w).
+    """Per image: logits (n_classes, h, w) and true class indices (h, w).
 
-    Both are at network resolution; the mask is sampled at the nearest pixel.
+    Both are at network resolution; the mask is sampled at the nearest pixel. Logits of a tiled
+    image are those of its blended probabilities.
     """
-    network.eval()
     for name in names:
         image, mask = folder.read(name)
         size = network_size((image.shape[1], image.shape[0]), long_side)
         pixels = pad_to_multiple(resample(image, size), MULTIPLE)
-        logits = _logits(network, pixels, device)[:, : size[1], : size[0]]
+        if max(pixels.shape[:2]) <= TILE:
+            logits = logits_of(pixels)
+        else:
+            blended = blend(pixels, lambda p: logits_of(p).softmax(dim=0).permute(1, 2, 0).numpy())
+            logits = torch.from_numpy(blended).clamp_min(1e-7).log().permute(2, 0, 1)
         indices = class_indices(mask, tuple(folder.classes))
         truth = cv2.resize(indices, size, interpolation=cv2.INTER_NEAREST_EXACT)
-        yield logits, np.asarray(truth, np.uint8)
-
-
-def _logits(network: nn.Module, pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Logits (n_classes, h, w) of a picture; of a tiled one, those of its blended probabilities."""
-
-    def run(piece: NDArray[np.uint8]) -> Tensor:
-        batch = torch.from_numpy(piece).permute(2, 0, 1)[None].to(device)
-        with torch.inference_mode():
-            return network(normalise(batch))[0].float().cpu()  # type: ignore[no-any-return]  # modules are untyped
-
-    if max(pixels.shape[:2]) <= TILE:
-        return run(pixels)
-    blended = blend(pixels, lambda piece: run(piece).softmax(dim=0).permute(1, 2, 0).numpy())
-    return torch.from_numpy(blended).clamp_min(1e-7).log().permute(2, 0, 1)
+        yield logits[:, : size[1], : size[0]], np.asarray(truth, np.uint8)
 
 
 def count_images(
@@ -59,7 +60,7 @@ def count_images(
     device: torch.device,
 ) -> dict[str, Counts]:
     """Confusion table of each image, rows truth, in the order of the folder's classes."""
-    logits = held_out_logits(network, folder, names, long_side, device)
+    logits = held_out_logits(on_device(network, device), folder, names, long_side)
     return {
         name: count_image(found, truth) for name, (found, truth) in zip(names, logits, strict=True)
     }
