@@ -30,7 +30,7 @@ MODEL_FILES = (WEIGHTS_FILE, *NETWORK_FILES)
 MODELS_VARIABLE = "BSA_VISION_MODELS"
 DATA_HOME_VARIABLE = "XDG_DATA_HOME"
 #: The model that ships; what is used where none is named is `registry.default_model`.
-DEFAULT_MODEL = "skin-states-8"
+DEFAULT_MODEL = "skin-states-9"
 
 #: The classes a model must have to score a series: the labels of the measuring chain.
 SKIN_CLASSES: dict[int, str] = {int(label): LABEL_NAMES[label] for label in Label}
