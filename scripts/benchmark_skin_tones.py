@@ -52,15 +52,19 @@ def photograph(seed: int, same_looks: bool) -> list[tuple[np.ndarray, np.ndarray
     return photos
 
 
-def judged(table: np.ndarray) -> float:
-    """Mean Dice of the judged states from a confusion (n, n)."""
-    dice = {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
+def dice_of(table: np.ndarray) -> dict[str, float | None]:
+    """Dice by state from a confusion (n, n)."""
+    return {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
+
+
+def judged(dice: dict[str, float | None]) -> float:
+    """Mean Dice of the judged states."""
     return float(np.mean([dice[state] for state in JUDGED]))
 
 
 def spread(name: str, tables: np.ndarray) -> str:
     """How far the tones of confusions (10, n, n) lie apart, in words."""
-    means = [judged(table) for table in tables]
+    means = [judged(dice_of(table)) for table in tables]
     apart = max(means) - min(means)
     return f"{name}: best minus worst tone: {apart:.3f}, mean of all {np.mean(means):.3f}"
 
@@ -68,9 +72,9 @@ def spread(name: str, tables: np.ndarray) -> str:
 def report(name: str, tables: np.ndarray, legible: np.ndarray) -> None:
     """Lines of a model: Dice by tone from confusions (10, n, n), and shares of legible scenes."""
     for tone, table, told in zip(TONES, tables, legible, strict=True):
-        dice = {a.name: a.dice for a in class_agreement(table, LABEL_NAMES)}
+        dice = dice_of(table)
         rounded = {state: round(value, 3) for state, value in dice.items() if value is not None}
-        line = {"monk": tone, "judged": round(judged(table), 3), "legible": round(float(told), 2)}
+        line = {"monk": tone, "judged": round(judged(dice), 3), "legible": round(float(told), 2)}
         print(json.dumps(line | rounded), flush=True)
     print(spread(name, tables))
 

@@ -36,6 +36,7 @@ from bsa_vision.segmentation.model import (
     MULTIPLE,
     STD,
     Mirrored,
+    PixelLogits,
     SkinNetwork,
     deployed,
 )
@@ -161,27 +162,9 @@ def build_network(
 def compiled_logits(network: nn.Module) -> LogitsOf:
     """The network with OpenVINO in float32, on one thread: three to four times torch's speed."""
     with TemporaryDirectory() as folder:
-        save_graph(_Logits(network).eval(), _EXAMPLE, Path(folder))
+        save_graph(PixelLogits(network).eval(), _EXAMPLE, Path(folder))
         graph = OpenVinoGraph(Path(folder), 1, bfloat16=False)
     return lambda pixels: torch.from_numpy(graph.infer(pixels[None])[0][0])
-
-
-class _Logits(nn.Module):
-    """Logits (1, n_classes, h, w) of uint8 sRGB pixels (1, h, w, 3)."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        # A trace wants constants, which `normalise` makes anew at each call.
-        for name, values in (("mean", MEAN), ("std", STD)):
-            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        images = pixels.permute(0, 3, 1, 2).to(torch.float32)
-        return self.network((images - self.mean) / self.std)  # type: ignore[no-any-return]  # modules are untyped
 
 
 def write_graph(network: nn.Module, card: ModelCard, folder: Path) -> None:

@@ -7,6 +7,7 @@ input's resolution as it does by design, and the logits are interpolated.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
@@ -120,29 +121,54 @@ class Mirrored(nn.Module):
         return _at_size((plain + mirrored.flip(3)) / 2, list(images.shape[-2:]))
 
 
-class DeployedNetwork(nn.Module):
+class PixelLogits(nn.Module):
+    """From uint8 sRGB pixels (1, h, w, 3) to logits (1, n_classes, h, w).
+
+    The normalisation is part of the trace, as constants.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: tuple[float, ...] = MEAN,
+        std: tuple[float, ...] = STD,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Run the network."""
+        images = pixels.permute(0, 3, 1, 2).to(torch.float32)
+        return self.network((images - self.mean) / self.std)  # type: ignore[no-any-return]  # modules are untyped
+
+    def forward(self, pixels: Tensor) -> Any:
+        """Run the graph."""
+        return self.logits(pixels)
+
+
+class DeployedNetwork(PixelLogits):
     """From sRGB pixels to probabilities in one graph, the same for every engine.
 
     Takes uint8 (1, h, w, 3), gives two uint8 tensors: the class index (1, h, w) and the
     probabilities x 255 (1, h, w, n_classes).
     """
 
-    mean: Tensor
-    std: Tensor
     bias: Tensor
 
     def __init__(self, network: nn.Module, card: ModelCard) -> None:
-        super().__init__()
-        self.network = network
+        super().__init__(network, card.mean, card.std)
         self.inverse_temperature = 1.0 / card.temperature
         bias = card.bias or (0.0,) * len(card.classes)
-        for name, values in (("mean", card.mean), ("std", card.std), ("bias", bias)):
-            self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
+        self.register_buffer("bias", torch.tensor(bias).view(1, -1, 1, 1))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Run the graph."""
-        images = pixels.permute(0, 3, 1, 2).to(torch.float32)
-        logits = self.network((images - self.mean) / self.std) * self.inverse_temperature
+        logits = self.logits(pixels) * self.inverse_temperature
         logits = logits + self.bias
         probabilities = functional.softmax(logits, dim=1)
         index = probabilities.argmax(dim=1).to(torch.uint8)
