@@ -1,7 +1,7 @@
 """The training code on real photographs: the Foot Ulcer Segmentation Challenge.
 
     BSA_VISION_DATA=... python scripts/benchmark_fuseg.py --work build/fuseg --seed 0 \
-        [--init skin-states-4] [--steps N]
+        [--init skin-states-9] [--steps N]
 
 Trains on the challenge's 810 training photos with `bsa-vision train`, from random weights or from
 `--init`, predicts its 200 validation photos with `bsa-vision predict` and scores them with

@@ -59,6 +59,8 @@ def dice_of(table: np.ndarray) -> dict[str, float | None]:
 
 def judged(dice: dict[str, float | None]) -> float:
     """Mean Dice of the judged states."""
+    if missing := [state for state in JUDGED if dice[state] is None]:
+        sys.exit(f"No scene has {' or '.join(missing)} skin: give more --scenes.")
     return float(np.mean([dice[state] for state in JUDGED]))
 
 

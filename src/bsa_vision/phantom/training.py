@@ -87,7 +87,7 @@ _DAYS = {
 }
 #: Days of the usual photos, and those among them on which skin heals or has healed.
 _VISITS = (0.0, 2.0, 5.0, 7.0, 10.0, 15.0)
-_LATE_VISITS = (7.0, 10.0, 15.0)
+_LATE_VISITS = tuple(day for day in _VISITS if day >= 7)
 #: Share of the photos that come out of the colour correction; the rest is taken to have no card.
 _CORRECTED_SHARE = 0.8
 #: Side of an imagined patch in pixels.
