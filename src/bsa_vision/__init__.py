@@ -1,3 +1,3 @@
 """bsa-vision: affected body-surface area and re-epithelialisation measured from photographs."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -138,6 +138,7 @@ def found(entry, tmp_path):
     ("seen", "decided", "sign"),
     [
         (Label.UNAFFECTED, Label.REEPITHELIALISED, 1),
+        (Label.ERYTHEMA, Label.REEPITHELIALISED, 1),
         (Label.REEPITHELIALISED, Label.UNAFFECTED, -1),
     ],
 )
@@ -153,9 +154,7 @@ def test_earlier_visits_decide_in_the_mask_as_on_the_chart(found, seen, decided,
     assert done.thumbnail != before.thumbnail
 
 
-@pytest.mark.parametrize(
-    "state", [Label.BACKGROUND, Label.ERYTHEMA, Label.DETACHED, Label.NOT_ASSESSABLE]
-)
+@pytest.mark.parametrize("state", [Label.BACKGROUND, Label.DETACHED, Label.NOT_ASSESSABLE])
 def test_other_skin_of_a_mask_stays(found, state):
     before = found(state)
     assert in_agreement(before, EVERYWHERE) is before

@@ -38,10 +38,11 @@ def found_states(visit):
 
 
 @pytest.mark.parametrize("lost", [DETACHABLE, DETACHED])
-def test_what_was_lost_and_looks_unaffected_is_healed(visit_of, tube, lost):
+@pytest.mark.parametrize("looks", [UNAFFECTED, ERYTHEMA])
+def test_what_was_lost_and_looks_unaffected_or_red_is_healed(visit_of, tube, lost, looks):
     half = np.arange(tube.chart.n_cells) % 2 * lost
-    _, later = with_history([visit_of(0, half), visit_of(10, UNAFFECTED)], HISTORY)
-    np.testing.assert_array_equal(found_states(later), np.where(half, HEALED, UNAFFECTED))
+    _, later = with_history([visit_of(0, half), visit_of(10, looks)], HISTORY)
+    np.testing.assert_array_equal(found_states(later), np.where(half, HEALED, looks))
     np.testing.assert_array_equal(later.inferred, half > 0)
     np.testing.assert_array_equal(later.history.lost, half > 0)
 
@@ -58,14 +59,16 @@ def test_visits_decide_about_later_ones_alone(visit_of):
         np.testing.assert_array_equal(visit.evidence.probabilities, before)
 
 
-@pytest.mark.parametrize("later", [ERYTHEMA, DETACHABLE, DETACHED, HEALED])
+@pytest.mark.parametrize("later", [DETACHABLE, DETACHED, HEALED])
 def test_what_a_photo_shows_stays(visit_of, later):
     _, found = with_history([visit_of(0, DETACHED), visit_of(10, later)], HISTORY)
     assert (found_states(found) == later).all()
     assert not found.inferred.any()
 
 
-@pytest.mark.parametrize(("before", "now"), [(DETACHED, UNAFFECTED), (UNAFFECTED, HEALED)])
+@pytest.mark.parametrize(
+    ("before", "now"), [(DETACHED, UNAFFECTED), (DETACHED, ERYTHEMA), (UNAFFECTED, HEALED)]
+)
 def test_what_a_person_drew_stays(visit_of, before, now):
     visits = [visit_of(0, before), visit_of(5, now, model_share=0.0)]
     assert (found_states(with_history(visits, HISTORY)[1]) == now).all()
@@ -152,6 +155,19 @@ def test_a_cell_is_never_less_affected_than_it_was_counted(visit_of):
     np.testing.assert_allclose(later.evidence.probabilities[:, HEALED], 0.7, atol=1e-6)
     np.testing.assert_allclose(later.evidence.probabilities[:, UNAFFECTED], 0.3, atol=1e-6)
     assert decided_cells(later)[0].all()
+
+
+def test_what_is_missing_is_taken_from_unaffected_and_red_skin_alike(visit_of):
+    """Of six tenths lost, two show and four are taken from eight: half of each."""
+    first = with_shares(visit_of(0, 0), detached=0.6, unaffected=0.4)
+    second = with_shares(visit_of(10, 0), reepithelialised=0.2, erythema=0.6, unaffected=0.2)
+    later = with_history([first, second], HISTORY)[1]
+    np.testing.assert_allclose(later.inferred, 0.4, atol=1e-6)
+    shares = later.evidence.probabilities
+    np.testing.assert_allclose(shares, np.tile([0.1, 0.3, 0, 0, 0.6], (len(shares), 1)), atol=1e-6)
+    healed, unaffected = decided_cells(later)
+    assert healed.all()
+    assert not unaffected.any()
 
 
 def test_the_rim_of_a_wound_that_stays_is_not_decided(visit_of):

@@ -138,7 +138,8 @@ def in_agreement(done: PhotoDone, visit: VisitEvidence) -> PhotoDone:
     cell = cell_of_pixel(evidence, labels.shape, photo.full_size)
     healed, unaffected = ((cell >= 0) & which[cell] for which in cells)
     decided = labels.copy()
-    decided[healed & (labels == Label.UNAFFECTED)] = Label.REEPITHELIALISED
+    whole = (labels == Label.UNAFFECTED) | (labels == Label.ERYTHEMA)
+    decided[healed & whole] = Label.REEPITHELIALISED
     decided[unaffected & (labels == Label.REEPITHELIALISED)] = Label.UNAFFECTED
     if (decided == labels).all():
         return done

@@ -1,17 +1,18 @@
 """What earlier visits know of a cell: skin is healed where it was lost before, and nowhere else.
 
 Re-epithelialised skin is by definition skin that was detached or detachable before. A photo may
-not show it: new skin that has faded looks like any other, and some healthy skin looks like new.
-Where a network drew the masks, earlier visits decide:
+not show it: new skin that has faded looks like any other, new skin that is deep pink looks like
+erythema, and some healthy skin looks like new. Where a network drew the masks, earlier visits
+decide:
 
-- where half of a cell or more was counted on one of them, what looks unaffected now is
-  re-epithelialised;
+- where half of a cell or more was counted on one of them, what looks unaffected or red now is
+  re-epithelialised: it has its epidermis again;
 - where a cell was seen on them, and neither lost nor healed, what looks re-epithelialised now is
   unaffected, unless the last look is so long ago that skin can have been lost and covered since,
   or a dressing hid the cell since.
 
 Earlier visits decide about later ones, never the other way round: a visit that is in keeps its
-numbers. What people drew stays as they drew it, and redness stays redness.
+numbers. What people drew stays as they drew it.
 """
 
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ from bsa_vision.measures.settings import HistorySettings
 
 _AFFECTED_COLUMNS = [*COUNTED_COLUMNS, REEPITHELIALISED_COLUMN]
 _UNAFFECTED_COLUMN = STATE_NAMES.index("unaffected")
+#: What new skin may be taken for.
+_WHOLE_COLUMNS = [_UNAFFECTED_COLUMN, STATE_NAMES.index("erythema")]
 
 FloatMap = NDArray[np.float32]
 
@@ -39,9 +42,9 @@ FloatMap = NDArray[np.float32]
 def with_history(visits: Sequence[VisitEvidence], settings: HistorySettings) -> list[VisitEvidence]:
     """The visits in order of their days, each in the light of those before it.
 
-    Shares pass between unaffected and re-epithelialised, as far as a network drew the masks
-    (`CellEvidence.model_share`): a cell becomes no more affected (detachable, detached or
-    re-epithelialised) than it was counted.
+    Shares pass from unaffected and erythema to re-epithelialised, or from that to unaffected, as
+    far as a network drew the masks (`CellEvidence.model_share`): a cell becomes no more affected
+    (detachable, detached or re-epithelialised) than it was counted.
 
     Parameters
     ----------
@@ -60,14 +63,17 @@ def decided_cells(visit: VisitEvidence) -> tuple[NDArray[np.bool_], NDArray[np.b
 
     Returns
     -------
-    Where what looks unaffected is re-epithelialised, and where what looks re-epithelialised is
-    unaffected: (n_cells,) each.
+    Where what looks unaffected or red is re-epithelialised, and where what looks re-epithelialised
+    is unaffected: (n_cells,) each.
     """
     if visit.inferred is None or not visit.inferred.any():
         return None
-    lead = visit.evidence.probabilities[:, REEPITHELIALISED_COLUMN]
-    lead = lead - visit.evidence.probabilities[:, _UNAFFECTED_COLUMN]
-    return (visit.inferred > 0) & (lead > 0), (visit.inferred < 0) & (lead < 0)
+    shares = visit.evidence.probabilities
+    healed = shares[:, REEPITHELIALISED_COLUMN]
+    return (
+        (visit.inferred > 0) & (healed > shares[:, _WHOLE_COLUMNS].max(axis=1)),
+        (visit.inferred < 0) & (healed < shares[:, _UNAFFECTED_COLUMN]),
+    )
 
 
 def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettings) -> CellHistory:
@@ -91,31 +97,26 @@ def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettin
 
 def _in_the_light_of(history: CellHistory, visit: VisitEvidence) -> VisitEvidence:
     evidence = visit.evidence
-    inferred = _to_healed(evidence.probabilities, history, evidence.model_share)
     replicates = evidence.replicates.copy()
-    for shares in replicates:
-        _pass_on(shares, _to_healed(shares, history, evidence.model_share))
-    probabilities = evidence.probabilities.copy()
-    _pass_on(probabilities, inferred)
+    for k, shares in enumerate(evidence.replicates):
+        replicates[k] = _remembered(shares, history, evidence.model_share)
+    probabilities = _remembered(evidence.probabilities, history, evidence.model_share)
     remembered = EvidenceMap(
         probabilities, evidence.weight, evidence.hidden, replicates, evidence.model_share
     )
+    inferred = (probabilities - evidence.probabilities)[:, REEPITHELIALISED_COLUMN]
     return replace(visit, evidence=remembered, history=history, inferred=inferred)
 
 
-def _to_healed(shares: FloatMap, history: CellHistory, model_share: FloatMap) -> FloatMap:
-    """Of cells with `shares` (n_cells, 5), what passes from unaffected to healed: (n_cells,).
-
-    Negative where it passes the other way.
-    """
-    affected = shares[:, _AFFECTED_COLUMNS].sum(axis=1)
-    hidden = np.clip(history.lost - affected, 0, shares[:, _UNAFFECTED_COLUMN])
+def _remembered(shares: FloatMap, history: CellHistory, model_share: FloatMap) -> FloatMap:
+    """`shares` (n_cells, 5) of the states as earlier visits have them."""
+    whole = shares[:, _WHOLE_COLUMNS]
+    missing = np.clip(history.lost - shares[:, _AFFECTED_COLUMNS].sum(axis=1), 0, whole.sum(axis=1))
     never = np.where(history.intact, shares[:, REEPITHELIALISED_COLUMN], 0)
-    moved: FloatMap = (model_share * (hidden - never)).astype(np.float32)
-    return moved
-
-
-def _pass_on(shares: FloatMap, moved: FloatMap) -> None:
-    """Move `moved` (n_cells,) from unaffected to re-epithelialised, in place."""
-    shares[:, _UNAFFECTED_COLUMN] -= moved
-    shares[:, REEPITHELIALISED_COLUMN] += moved
+    found = shares.copy()
+    # What is missing is taken from both as they are.
+    part = np.divide(missing, whole.sum(axis=1), out=np.zeros_like(missing), where=missing > 0)
+    found[:, _WHOLE_COLUMNS] -= whole * (model_share * part)[:, None]
+    found[:, _UNAFFECTED_COLUMN] += model_share * never
+    found[:, REEPITHELIALISED_COLUMN] += model_share * (missing - never)
+    return found

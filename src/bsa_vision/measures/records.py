@@ -172,8 +172,8 @@ class VisitEvidence:
     day : days from D0, the infusion.
     evidence : the fused cells of the visit.
     history : what earlier visits know, where `evidence` was read in its light.
-    inferred : (n_cells,) share that passed from unaffected to re-epithelialised therefore; negative
-        where it passed the other way.
+    inferred : (n_cells,) share that passed to re-epithelialised therefore; negative where it passed
+        from there to unaffected.
     """
 
     day: int
