@@ -14,7 +14,7 @@ from bsa_vision.chart.cells import load_cells
 from bsa_vision.chart.fuse import EvidenceMap
 from bsa_vision.core.errors import Refused
 from bsa_vision.core.labels import Label
-from bsa_vision.measures.records import VisitEvidence
+from bsa_vision.measures.records import CellHistory, VisitEvidence
 
 
 @pytest.fixture
@@ -116,7 +116,9 @@ def decided_visit(inferred: np.ndarray) -> VisitEvidence:
     nothing = np.zeros((0, N_CELLS, 5), np.float32)
     everywhere = np.ones(N_CELLS, np.float32)
     evidence = EvidenceMap(shares, everywhere, np.zeros(N_CELLS, bool), nothing, everywhere)
-    return VisitEvidence(7, evidence, inferred=inferred.astype(np.float32))
+    lost = (inferred > 0).astype(np.float32)
+    history = CellHistory(lost, bare=inferred > 0, intact=inferred < 0)
+    return VisitEvidence(7, evidence, history, inferred.astype(np.float32))
 
 
 EVERYWHERE = decided_visit(np.where(np.arange(N_CELLS) % 2, 1, -1))

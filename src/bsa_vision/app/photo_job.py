@@ -128,7 +128,7 @@ def _assessed(job: PhotoJob) -> PhotoDone:
 def in_agreement(done: PhotoDone, visit: VisitEvidence) -> PhotoDone:
     """The photo with a model's mask as the chart has it, on disk as well.
 
-    Where earlier visits decide whether a cell is healed or unaffected (`measures.history`), they
+    Where earlier visits decide whether a cell is healed or not (`measures.history`), they
     decide for the pixels that show it.
     """
     labels, photo, evidence = done.result.labels, done.result.photo, done.result.evidence
@@ -136,11 +136,11 @@ def in_agreement(done: PhotoDone, visit: VisitEvidence) -> PhotoDone:
     if cells is None or labels is None or photo is None or evidence is None:
         return done
     cell = cell_of_pixel(evidence, labels.shape, photo.full_size)
-    healed, unaffected = ((cell >= 0) & which[cell] for which in cells)
+    faded, red, never = ((cell >= 0) & which[cell] for which in cells)
     decided = labels.copy()
-    whole = (labels == Label.UNAFFECTED) | (labels == Label.ERYTHEMA)
-    decided[healed & whole] = Label.REEPITHELIALISED
-    decided[unaffected & (labels == Label.REEPITHELIALISED)] = Label.UNAFFECTED
+    decided[faded & (labels == Label.UNAFFECTED)] = Label.REEPITHELIALISED
+    decided[red & (labels == Label.ERYTHEMA)] = Label.REEPITHELIALISED
+    decided[never & (labels == Label.REEPITHELIALISED)] = Label.UNAFFECTED
     if (decided == labels).all():
         return done
     _write_mask(done.job.mask_out, decided, photo.full_size)

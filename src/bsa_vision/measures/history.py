@@ -5,8 +5,10 @@ not show it: new skin that has faded looks like any other, new skin that is deep
 erythema, and some healthy skin looks like new. Where a network drew the masks, earlier visits
 decide:
 
-- where half of a cell or more was counted on one of them, what looks unaffected or red now is
-  re-epithelialised: it has its epidermis again;
+- where half of a cell or more was counted on one of them, what looks unaffected now is
+  re-epithelialised, and where half or more was detached, what looks red now is so as well: it has
+  its epidermis again. (Detachable skin still had it: it is too often erythema that was taken for
+  detachable, and still is erythema.)
 - where a cell was seen on them, and neither lost nor healed, what looks re-epithelialised now is
   unaffected, unless the last look is so long ago that skin can have been lost and covered since,
   or a dressing hid the cell since.
@@ -17,6 +19,7 @@ numbers. What people drew stays as they drew it.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +36,25 @@ from bsa_vision.measures.settings import HistorySettings
 
 _AFFECTED_COLUMNS = [*COUNTED_COLUMNS, REEPITHELIALISED_COLUMN]
 _UNAFFECTED_COLUMN = STATE_NAMES.index("unaffected")
-#: What new skin may be taken for.
-_WHOLE_COLUMNS = [_UNAFFECTED_COLUMN, STATE_NAMES.index("erythema")]
+_ERYTHEMA_COLUMN = STATE_NAMES.index("erythema")
+_DETACHED_COLUMN = STATE_NAMES.index("detached")
 
 FloatMap = NDArray[np.float32]
+BoolMap = NDArray[np.bool_]
+
+
+class DecidedCells(NamedTuple):
+    """Where earlier visits decide what skin is, (n_cells,) each.
+
+    Attributes
+    ----------
+    faded, red : what looks unaffected, or red, is re-epithelialised.
+    never : what looks re-epithelialised is unaffected.
+    """
+
+    faded: BoolMap
+    red: BoolMap
+    never: BoolMap
 
 
 def with_history(visits: Sequence[VisitEvidence], settings: HistorySettings) -> list[VisitEvidence]:
@@ -58,38 +76,36 @@ def with_history(visits: Sequence[VisitEvidence], settings: HistorySettings) -> 
     return found
 
 
-def decided_cells(visit: VisitEvidence) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Cells that earlier visits decided, as the chart shows them; None where there are none.
-
-    Returns
-    -------
-    Where what looks unaffected or red is re-epithelialised, and where what looks re-epithelialised
-    is unaffected: (n_cells,) each.
-    """
-    if visit.inferred is None or not visit.inferred.any():
+def decided_cells(visit: VisitEvidence) -> DecidedCells | None:
+    """Cells that earlier visits decided, as the chart shows them; None where there are none."""
+    if visit.history is None or visit.inferred is None or not visit.inferred.any():
         return None
     shares = visit.evidence.probabilities
     healed = shares[:, REEPITHELIALISED_COLUMN]
-    return (
-        (visit.inferred > 0) & (healed > shares[:, _WHOLE_COLUMNS].max(axis=1)),
-        (visit.inferred < 0) & (healed < shares[:, _UNAFFECTED_COLUMN]),
+    more = visit.inferred > 0
+    return DecidedCells(
+        faded=more & (healed > shares[:, _UNAFFECTED_COLUMN]),
+        red=more & visit.history.bare & (healed > shares[:, _ERYTHEMA_COLUMN]),
+        never=(visit.inferred < 0) & (healed < shares[:, _UNAFFECTED_COLUMN]),
     )
 
 
 def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettings) -> CellHistory:
     """What the visits before `day`, themselves in the light of those before, know of every cell."""
     n_cells = len(earlier[0].evidence.weight)
-    counted, affected = np.zeros(n_cells, np.float32), np.zeros(n_cells, np.float32)
+    counted, affected, detached = np.zeros((3, n_cells), np.float32)
     last_look = np.full(n_cells, -np.inf)
     for visit in earlier:
         shares = visit.evidence.probabilities
         counted = np.maximum(counted, shares[:, COUNTED_COLUMNS].sum(axis=1))
         affected = np.maximum(affected, shares[:, _AFFECTED_COLUMNS].sum(axis=1))
+        detached = np.maximum(detached, shares[:, _DETACHED_COLUMN])
         last_look[visit.evidence.weight > 0] = visit.day
         # A wound may begin and heal under a dressing.
         last_look[visit.evidence.hidden] = -np.inf
     return CellHistory(
         lost=np.where(counted >= settings.lost_from, counted, np.float32(0)),
+        bare=detached >= settings.lost_from,
         intact=(affected < settings.intact_below)
         & (day - last_look <= settings.covered_after_days),
     )
@@ -110,13 +126,16 @@ def _in_the_light_of(history: CellHistory, visit: VisitEvidence) -> VisitEvidenc
 
 def _remembered(shares: FloatMap, history: CellHistory, model_share: FloatMap) -> FloatMap:
     """`shares` (n_cells, 5) of the states as earlier visits have them."""
-    whole = shares[:, _WHOLE_COLUMNS]
-    missing = np.clip(history.lost - shares[:, _AFFECTED_COLUMNS].sum(axis=1), 0, whole.sum(axis=1))
+    looks_whole = shares[:, [_UNAFFECTED_COLUMN, _ERYTHEMA_COLUMN]]
+    looks_whole[~history.bare, 1] = 0
+    whole = looks_whole.sum(axis=1)
+    missing = np.clip(history.lost - shares[:, _AFFECTED_COLUMNS].sum(axis=1), 0, whole)
     never = np.where(history.intact, shares[:, REEPITHELIALISED_COLUMN], 0)
+    # Of both in proportion: which of them is the part that was lost, nobody knows.
+    part = np.divide(missing, whole, out=np.zeros_like(missing), where=missing > 0)
+    faded, red = (looks_whole * (model_share * part)[:, None]).T
     found = shares.copy()
-    # What is missing is taken from both as they are.
-    part = np.divide(missing, whole.sum(axis=1), out=np.zeros_like(missing), where=missing > 0)
-    found[:, _WHOLE_COLUMNS] -= whole * (model_share * part)[:, None]
-    found[:, _UNAFFECTED_COLUMN] += model_share * never
-    found[:, REEPITHELIALISED_COLUMN] += model_share * (missing - never)
+    found[:, _UNAFFECTED_COLUMN] += model_share * never - faded
+    found[:, _ERYTHEMA_COLUMN] -= red
+    found[:, REEPITHELIALISED_COLUMN] += faded + red - model_share * never
     return found

@@ -156,10 +156,12 @@ class CellHistory:
     Attributes
     ----------
     lost : (n_cells,) share that was counted on one of them, 0 where that was not most of the cell.
+    bare : (n_cells,) most of the cell was detached on one of them.
     intact : (n_cells,) seen of late, and never affected.
     """
 
     lost: NDArray[np.float32]
+    bare: NDArray[np.bool_]
     intact: NDArray[np.bool_]
 
 

@@ -101,7 +101,8 @@ class HistorySettings:
 
     Attributes
     ----------
-    lost_from : counted share of a cell from which on it is remembered as lost. Lower shares are
+    lost_from : counted share of a cell from which on it is remembered as lost, and detached share
+        from which on as bare. Lower shares are
         doubts of a network more often than small lesions, and over the visits their maxima would
         add up.
     intact_below : counted and healed share of a cell below which, on all earlier visits, it never
