@@ -530,6 +530,7 @@ def test_a_later_visit_is_read_in_the_light_of_an_earlier_one(scored_by_model):
     assert moved.size
     assert {(a, b) for a, b in moved.T.tolist()} <= {
         (Label.UNAFFECTED, Label.REEPITHELIALISED),
+        (Label.ERYTHEMA, Label.REEPITHELIALISED),
         (Label.REEPITHELIALISED, Label.UNAFFECTED),
     }
     assert (moved[1] == Label.REEPITHELIALISED).any()
