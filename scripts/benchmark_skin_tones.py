@@ -8,6 +8,8 @@ nothing changed but the skin. Lesions lie in the same places for as long; their 
 that can be told on skin of that tone, of one series of looks, as for any patient of the renderer.
 With ``--same-looks`` it is the one drawn for the patient's own tone, legible on the others or not.
 Dice by tone of the pixels of all scenes pooled; several models see the same photos.
+With BSA_VISION_DATA set, skin is also from the maps of its `skin_textures`, as in training: other
+scenes than without.
 """
 
 import argparse
