@@ -162,6 +162,14 @@ def test_other_skin_of_a_mask_stays(found, state):
     assert in_agreement(before, EVERYWHERE) is before
 
 
+def test_redness_of_a_mask_stays_where_skin_was_lost_but_never_bare(found):
+    before = found(Label.ERYTHEMA)
+    visit = decided_visit(np.ones(N_CELLS))
+    only_detachable = replace(visit.history, bare=np.zeros(N_CELLS, bool))
+    assert in_agreement(before, replace(visit, history=only_detachable)) is before
+    assert in_agreement(before, visit) is not before
+
+
 def test_a_drawn_mask_and_a_first_visit_stay(entry, tmp_path, found):
     drawn = run_photo(job(entry, tmp_path))
     assert in_agreement(drawn, EVERYWHERE) is drawn

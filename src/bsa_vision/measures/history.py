@@ -27,17 +27,16 @@ from numpy.typing import NDArray
 from bsa_vision.chart.fuse import EvidenceMap
 from bsa_vision.measures.records import (
     COUNTED_COLUMNS,
+    DETACHED_COLUMN,
+    ERYTHEMA_COLUMN,
     REEPITHELIALISED_COLUMN,
-    STATE_NAMES,
+    UNAFFECTED_COLUMN,
     CellHistory,
     VisitEvidence,
 )
 from bsa_vision.measures.settings import HistorySettings
 
 _AFFECTED_COLUMNS = [*COUNTED_COLUMNS, REEPITHELIALISED_COLUMN]
-_UNAFFECTED_COLUMN = STATE_NAMES.index("unaffected")
-_ERYTHEMA_COLUMN = STATE_NAMES.index("erythema")
-_DETACHED_COLUMN = STATE_NAMES.index("detached")
 
 FloatMap = NDArray[np.float32]
 BoolMap = NDArray[np.bool_]
@@ -84,9 +83,9 @@ def decided_cells(visit: VisitEvidence) -> DecidedCells | None:
     healed = shares[:, REEPITHELIALISED_COLUMN]
     more = visit.inferred > 0
     return DecidedCells(
-        faded=more & (healed > shares[:, _UNAFFECTED_COLUMN]),
-        red=more & visit.history.bare & (healed > shares[:, _ERYTHEMA_COLUMN]),
-        never=(visit.inferred < 0) & (healed < shares[:, _UNAFFECTED_COLUMN]),
+        faded=more & (healed > shares[:, UNAFFECTED_COLUMN]),
+        red=more & visit.history.bare & (healed > shares[:, ERYTHEMA_COLUMN]),
+        never=(visit.inferred < 0) & (healed < shares[:, UNAFFECTED_COLUMN]),
     )
 
 
@@ -99,7 +98,7 @@ def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettin
         shares = visit.evidence.probabilities
         counted = np.maximum(counted, shares[:, COUNTED_COLUMNS].sum(axis=1))
         affected = np.maximum(affected, shares[:, _AFFECTED_COLUMNS].sum(axis=1))
-        detached = np.maximum(detached, shares[:, _DETACHED_COLUMN])
+        detached = np.maximum(detached, shares[:, DETACHED_COLUMN])
         last_look[visit.evidence.weight > 0] = visit.day
         # A wound may begin and heal under a dressing.
         last_look[visit.evidence.hidden] = -np.inf
@@ -113,9 +112,7 @@ def _history(earlier: Sequence[VisitEvidence], day: int, settings: HistorySettin
 
 def _in_the_light_of(history: CellHistory, visit: VisitEvidence) -> VisitEvidence:
     evidence = visit.evidence
-    replicates = evidence.replicates.copy()
-    for k, shares in enumerate(evidence.replicates):
-        replicates[k] = _remembered(shares, history, evidence.model_share)
+    replicates = _remembered(evidence.replicates, history, evidence.model_share)
     probabilities = _remembered(evidence.probabilities, history, evidence.model_share)
     remembered = EvidenceMap(
         probabilities, evidence.weight, evidence.hidden, replicates, evidence.model_share
@@ -125,17 +122,17 @@ def _in_the_light_of(history: CellHistory, visit: VisitEvidence) -> VisitEvidenc
 
 
 def _remembered(shares: FloatMap, history: CellHistory, model_share: FloatMap) -> FloatMap:
-    """`shares` (n_cells, 5) of the states as earlier visits have them."""
-    looks_whole = shares[:, [_UNAFFECTED_COLUMN, _ERYTHEMA_COLUMN]]
-    looks_whole[~history.bare, 1] = 0
-    whole = looks_whole.sum(axis=1)
-    missing = np.clip(history.lost - shares[:, _AFFECTED_COLUMNS].sum(axis=1), 0, whole)
-    never = np.where(history.intact, shares[:, REEPITHELIALISED_COLUMN], 0)
+    """`shares` (..., n_cells, 5) of the states as earlier visits have them."""
+    looks_whole = shares[..., [UNAFFECTED_COLUMN, ERYTHEMA_COLUMN]]
+    looks_whole[..., ~history.bare, 1] = 0
+    whole = looks_whole.sum(axis=-1)
+    missing = np.clip(history.lost - shares[..., _AFFECTED_COLUMNS].sum(axis=-1), 0, whole)
+    never = np.where(history.intact, shares[..., REEPITHELIALISED_COLUMN], 0)
     # Of both in proportion: which of them is the part that was lost, nobody knows.
     part = np.divide(missing, whole, out=np.zeros_like(missing), where=missing > 0)
-    faded, red = (looks_whole * (model_share * part)[:, None]).T
+    faded, red = np.moveaxis(looks_whole * (model_share * part)[..., None], -1, 0)
     found = shares.copy()
-    found[:, _UNAFFECTED_COLUMN] += model_share * never - faded
-    found[:, _ERYTHEMA_COLUMN] -= red
-    found[:, REEPITHELIALISED_COLUMN] += faded + red - model_share * never
+    found[..., UNAFFECTED_COLUMN] += model_share * never - faded
+    found[..., ERYTHEMA_COLUMN] -= red
+    found[..., REEPITHELIALISED_COLUMN] += faded + red - model_share * never
     return found

@@ -21,6 +21,7 @@ from bsa_vision.measures.records import (
     N_STATES,
     REEPITHELIALISED_COLUMN,
     STATE_NAMES,
+    UNAFFECTED_COLUMN,
     ChartFacts,
     Estimate,
     Floats,
@@ -45,7 +46,7 @@ _LIKENESS = {
     frozenset({Label.DETACHED, Label.REEPITHELIALISED}): 1.0,
 }
 _BY_COLUMN = tuple(Label[name.upper()] for name in STATE_NAMES)
-_HEALED_OR_NEVER_LOST = (STATE_NAMES.index("unaffected"), REEPITHELIALISED_COLUMN)
+_HEALED_OR_NEVER_LOST = (UNAFFECTED_COLUMN, REEPITHELIALISED_COLUMN)
 LIKENESS = np.array([_LIKENESS[frozenset({_BY_COLUMN[a], _BY_COLUMN[b]})] for a, b in PAIRS])
 
 

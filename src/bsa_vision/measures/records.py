@@ -14,6 +14,9 @@ N_STATES = len(SKIN_STATES)
 STATE_NAMES = tuple(state.name.lower() for state in SKIN_STATES)
 #: Columns of the states that counted BSA adds up.
 COUNTED_COLUMNS = tuple(SKIN_STATES.index(state) for state in COUNTED)
+UNAFFECTED_COLUMN = STATE_NAMES.index("unaffected")
+ERYTHEMA_COLUMN = STATE_NAMES.index("erythema")
+DETACHED_COLUMN = STATE_NAMES.index("detached")
 REEPITHELIALISED_COLUMN = STATE_NAMES.index("reepithelialised")
 SIDE_NAMES = {-1: "right", 0: "", 1: "left"}
 

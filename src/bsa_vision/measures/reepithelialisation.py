@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from bsa_vision.measures.area import Filled
 from bsa_vision.measures.records import (
     COUNTED_COLUMNS,
+    ERYTHEMA_COLUMN,
     REEPITHELIALISED_COLUMN,
-    STATE_NAMES,
+    UNAFFECTED_COLUMN,
     ChartFacts,
     Estimate,
     Floats,
@@ -24,7 +25,7 @@ from bsa_vision.measures.records import (
 from bsa_vision.measures.settings import EndpointSettings
 from bsa_vision.measures.severity import NOTHING_COUNTED, too_little_counted
 
-_UNDETACHED_COLUMNS = (STATE_NAMES.index("unaffected"), STATE_NAMES.index("erythema"))
+_UNDETACHED_COLUMNS = (UNAFFECTED_COLUMN, ERYTHEMA_COLUMN)
 
 
 @dataclass(frozen=True)
